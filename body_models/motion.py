@@ -1,0 +1,109 @@
+"""A motion clip: rotations of any skeleton's joints over time."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body_models.errors import InputError
+from body_models.skeleton import Skeleton, posed_from_rest, rotation_matrices, transform_points
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Poses of one skeleton at a steady rate (metres, radians, Y up; at rest the person faces +Z)."""
+
+    name: str
+    skeleton: Skeleton
+    rest_joints: Float[Tensor, "bone 3"]
+    """Joint centres in the pose where all rotations are zero."""
+    rotations: Float[Tensor, "frame bone 3"]
+    """Axis-angle of each joint relative to its parent, in axes parallel to the world's at rest."""
+    translations: Float[Tensor, "frame 3"]
+    """How far the root joint is from its place at rest."""
+    frame_rate: float
+    """Frames per second."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.frame_rate < float("inf"):
+            raise InputError(f"Motion '{self.name}': a frame rate of {self.frame_rate} is not possible.")
+        if len(self.rotations) == 0:
+            raise InputError(f"Motion '{self.name}' has no frames.")
+        if self.rotations.shape[1:2] != (len(self.skeleton),) or self.rest_joints.shape[:1] != (len(self.skeleton),):
+            raise InputError(f"Motion '{self.name}': poses and skeleton differ in their number of joints.")
+        if len(self.translations) != len(self.rotations):
+            raise InputError(f"Motion '{self.name}': rotations and translations differ in their number of frames.")
+        for part in ("rest_joints", "rotations", "translations"):
+            if not torch.isfinite(getattr(self, part)).all():
+                raise InputError(f"Motion '{self.name}': {part} hold values that are not finite.")
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (len(self) - 1) / self.frame_rate
+
+    def cut(self, start: int, stop: int) -> "Motion":
+        """The frames from `start` up to, not including, `stop`; raises InputError when there are none."""
+        if not 0 <= start < stop <= len(self):
+            raise InputError(
+                f"Motion '{self.name}' has frames 0 to {len(self) - 1}; cannot cut from {start} up to {stop}."
+            )
+        return replace(self, rotations=self.rotations[start:stop], translations=self.translations[start:stop])
+
+    def resample(self, frame_rate: float) -> "Motion":
+        """The same motion at another rate: rotations by slerp, translations linearly; the first frame stays."""
+        if not 0 < frame_rate < float("inf"):
+            raise InputError(f"Motion '{self.name}': cannot resample to {frame_rate} frames per second.")
+        count = int(self.duration * frame_rate + 1e-6) + 1
+        position = torch.arange(count, dtype=torch.float64) * (self.frame_rate / frame_rate)
+        position = position.clamp(max=len(self) - 1)
+        before = position.floor().long()
+        after = (before + 1).clamp(max=len(self) - 1)
+        share = (position - before).to(self.rotations)
+        return replace(
+            self,
+            rotations=_slerp(self.rotations[before], self.rotations[after], share[:, None, None]),
+            translations=torch.lerp(self.translations[before], self.translations[after], share[:, None]),
+            frame_rate=float(frame_rate),
+        )
+
+    def posed_from_rest(self) -> Float[Tensor, "frame bone 4 4"]:
+        """Transform of each bone from rest to each frame."""
+        return posed_from_rest(
+            rotation_matrices(self.rotations), self.translations, self.rest_joints, self.skeleton.parents
+        )
+
+    def joint_positions(self) -> Float[Tensor, "frame bone 3"]:
+        """Where the joints are in each frame (metres)."""
+        return transform_points(self.posed_from_rest(), self.rest_joints.expand(len(self), -1, -1))
+
+
+def load_motion(path: str | Path) -> Motion:
+    """Read a clip from a BVH file or an AMASS-type `.npz`; raises InputError for anything else."""
+    from body_models.amass import load_poses
+    from body_models.bvh import load_bvh
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".bvh":
+        return load_bvh(path)
+    if suffix == ".npz":
+        return load_poses(path).motion
+    raise InputError(
+        f"{path}: motion clips are read from .bvh and .npz (AMASS) files, not from '{suffix or 'no suffix'}'."
+    )
+
+
+def _slerp(
+    start: Float[Tensor, "frame bone 3"], end: Float[Tensor, "frame bone 3"], share: Float[Tensor, "frame 1 1"]
+) -> Float[Tensor, "frame bone 3"]:
+    first, last = roma.rotvec_to_unitquat(start), roma.rotvec_to_unitquat(end)
+    step = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(first), last))
+    between = roma.quat_product(first, roma.rotvec_to_unitquat(share * step))
+    return torch.where(share == 0, start, roma.unitquat_to_rotvec(between))

@@ -1,0 +1,99 @@
+"""A kinematic tree and its forward kinematics."""
+
+from dataclasses import dataclass
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body_models.errors import InputError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Named joints of a kinematic tree; every parent comes before its children, the root first."""
+
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    """Index of each joint's parent; -1 for the root."""
+
+    def __post_init__(self) -> None:
+        if len(self.joint_names) != len(self.parents):
+            raise InputError(f"{len(self.joint_names)} joint names but {len(self.parents)} parents.")
+        if self.parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(self.parents) if j > 0):
+            raise InputError("A skeleton's first joint must be its only root and parents must precede their children.")
+
+    def __len__(self) -> int:
+        return len(self.joint_names)
+
+    def index(self, name: str) -> int:
+        """Index of a joint by name; raises InputError when there is none of that name."""
+        if name not in self.joint_names:
+            raise InputError(f"No joint '{name}'. Joints: {', '.join(self.joint_names)}.")
+        return self.joint_names.index(name)
+
+    def children(self, joint: int) -> tuple[int, ...]:
+        """Indices of a joint's children."""
+        return tuple(j for j, parent in enumerate(self.parents) if parent == joint)
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """For each joint the index of its left-right counterpart (itself on the midline)."""
+        return tuple(self.joint_names.index(_swap_side(name)) for name in self.joint_names)
+
+
+def posed_from_rest(
+    rotations: Float[Tensor, "*batch bone 3 3"],
+    translation: Float[Tensor, "*batch 3"],
+    joints: Float[Tensor, "*#batch bone 3"],
+    parents: tuple[int, ...],
+) -> Float[Tensor, "*batch bone 4 4"]:
+    """Rigid transform of each bone from the rest pose to the pose (metres).
+
+    A joint's rotation turns its subtree about the joint, in axes parallel to the world's at rest (SMPL's convention);
+    the translation moves the whole body after that.
+    """
+    world_rotations = [rotations[..., 0, :, :]]
+    positions = [joints[..., 0, :] + translation]
+    for bone in range(1, len(parents)):
+        parent = parents[bone]
+        offset = joints[..., bone, :] - joints[..., parent, :]
+        world_rotations.append(world_rotations[parent] @ rotations[..., bone, :, :])
+        positions.append(positions[parent] + (world_rotations[parent] @ offset[..., None])[..., 0])
+    rotation = torch.stack(world_rotations, dim=-3)
+    origin = torch.stack(positions, dim=-2) - (rotation @ joints[..., None])[..., 0]
+    return rigid(rotation, origin)
+
+
+def rigid(rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4 4"]:
+    """Homogeneous matrices from rotations and translations."""
+    top = torch.cat([rotation, translation[..., None]], dim=-1)
+    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    return torch.cat([top, bottom], dim=-2)
+
+
+def invert_rigid(transforms: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
+    """Inverse of rigid transforms, by transposing the rotation."""
+    rotation = transforms[..., :3, :3].mT
+    return rigid(rotation, -(rotation @ transforms[..., :3, 3:])[..., 0])
+
+
+def transform_points(
+    transforms: Float[Tensor, "*batch 4 4"], points: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 3"]:
+    """Apply one homogeneous transform to each point."""
+    return (transforms[..., :3, :3] @ points[..., None])[..., 0] + transforms[..., :3, 3]
+
+
+def rotation_matrices(pose: Float[Tensor, "*batch bone 3"]) -> Float[Tensor, "*batch bone 3 3"]:
+    """Rotation matrices of axis-angle vectors (radians)."""
+    return roma.rotvec_to_rotmat(pose)
+
+
+def _swap_side(name: str) -> str:
+    if name.startswith("left_"):
+        return "right_" + name.removeprefix("left_")
+    if name.startswith("right_"):
+        return "left_" + name.removeprefix("right_")
+    return name

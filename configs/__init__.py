@@ -1,0 +1,1 @@
+"""Presets of the fitting methods, one YAML file an experiment."""

@@ -1,0 +1,48 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from body_models.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Give a temporary name beside `path`, with its suffix, that takes the place of `path` when the block succeeds.
+
+    Makes the parent folder. The block may create a file or a folder; a folder replaces an older folder whole.
+    Raises InputError when the place cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _put_in_place(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"Cannot write {path}: {reason}. Choose another place, or make room there.") from error
+    finally:
+        _remove(temporary)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    if not (temporary.is_dir() and path.is_dir()):
+        os.replace(temporary, path)
+        return
+    old = temporary.with_name(temporary.name + ".old")
+    os.replace(path, old)
+    os.replace(temporary, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Delete what a failed block left behind, without hiding why it failed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        path.unlink()
