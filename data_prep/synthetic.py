@@ -1,6 +1,5 @@
 """Scans of one clothed, moving person made from the free body: an input that needs no download."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from body_models.motion import Motion
 from data_prep._actions import RANGE_OF_MOTION, UNSEEN_ACTIONS, perform
 from data_prep._clothes import Part, dress, fold_pattern
 from data_prep._mesh_edit import vertex_normals
+from data_prep.atomic import replacing
 
 FRAME_RATE = 1.0
 WRINKLE = 0.003
@@ -146,14 +146,12 @@ def write_sequence(
     person = make_person(model, options)
     sequences = {split: make_sequence(model, options, split, person) for split in ("train", "test")}
     for split, sequence in sequences.items():
-        try:
-            (folder / split).mkdir(parents=True, exist_ok=True)
-            for index, (vertices, faces) in enumerate(sequence.meshes):
-                _write_ply(folder / split / f"scan_{index:03d}.ply", vertices, faces)
-        except OSError as error:
-            raise InputError(
-                f"{folder / split}: cannot be written ({error.strerror}). Choose a folder of your own with room in it."
-            ) from error
+        names = [f"scan_{index:03d}.ply" for index in range(len(sequence.meshes))]
+        for name, (vertices, faces) in zip(names, sequence.meshes, strict=True):
+            with replacing(folder / split / name) as path:
+                path.write_bytes(export_ply(trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False)))
+        for stale in set((folder / split).glob("scan_[0-9]*.ply")) - {folder / split / name for name in names}:
+            stale.unlink()  # of an earlier, longer sequence
         write_amass(folder / split / "poses.npz", sequence.motion, sequence.betas, model.name)
     return sequences
 
@@ -200,14 +198,3 @@ def _unseen(person: Person, random: np.random.Generator) -> np.ndarray:
         centre = points[distance.argmin()] + random.normal(size=3) * 0.008
         hidden |= np.linalg.norm(points - centre, axis=1) < random.uniform(0.01, 0.02)
     return hidden
-
-
-def _write_ply(path: Path, vertices: Float[Tensor, "vertex 3"], faces: Int[Tensor, "face 3"]) -> None:
-    content = export_ply(trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False))
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -128,7 +128,7 @@ def test_files_round_trip(written):
         torch.testing.assert_close(poses.motion.translations, sequence.translations)
         torch.testing.assert_close(poses.betas, sequence.betas)
         assert poses.body_model == "anny"
-    assert not list(folder.rglob("*.tmp"))
+    assert {path.suffix for path in folder.rglob("*.*")} == {".ply", ".npz"}
 
 
 def test_pose_file_has_amass_keys_and_needs_no_pickle(written):
@@ -139,13 +139,19 @@ def test_pose_file_has_amass_keys_and_needs_no_pickle(written):
         assert {"betas", "joint_names", "body_model", "up"} <= set(arrays.files)
 
 
+def test_writing_again_leaves_no_stale_scans(model, tmp_path):
+    write_sequence(tmp_path, model, OPTIONS)
+    write_sequence(tmp_path, model, replace(OPTIONS, train_frames=1))
+    assert [path.name for path in (tmp_path / "train").iterdir() if path.suffix == ".ply"] == ["scan_000.ply"]
+
+
 def test_bad_requests_are_refused(model, person, tmp_path):
     with pytest.raises(InputError, match="train or test"):
         make_sequence(model, OPTIONS, "validation", person)
     with pytest.raises(InputError, match="one or more"):
         make_sequence(model, replace(OPTIONS, test_frames=0), "test", person)
     (tmp_path / "taken").write_text("a file, not a folder")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="Cannot write"):
         write_sequence(tmp_path / "taken", model, OPTIONS)
 
 

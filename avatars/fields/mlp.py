@@ -1,0 +1,70 @@
+"""The field's standard MLP: weight normalisation, Softplus, a skip connection, optional positional encoding."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+
+def positional_encoding(points: Float[Tensor, "point 3"], octaves: int) -> Float[Tensor, "point encoding"]:
+    """The point itself, then sines and cosines of it at doubling frequencies (NeRF, equation 4, without pi)."""
+    parts = [points]
+    for octave in range(octaves):
+        parts += [torch.sin(2.0**octave * points), torch.cos(2.0**octave * points)]
+    return torch.cat(parts, dim=1)
+
+
+class Mlp(nn.Module):
+    """Hidden layers of one width with Softplus(100); the input joins again at `skip`, a condition at `join`."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        skip: int | None = None,
+        join: int | None = None,
+        condition: int = 0,
+        geometric: bool = False,
+    ) -> None:
+        super().__init__()
+        self.skip, self.join = skip, join
+        self.layers = nn.ModuleList()
+        for layer in range(depth + 1):
+            fan_in = inputs if layer == 0 else width
+            if layer == join:
+                fan_in += condition
+            fan_out = outputs if layer == depth else width - (inputs if layer + 1 == skip else 0)
+            linear = nn.Linear(fan_in, fan_out)
+            if geometric:
+                _geometric_start(linear, last=layer == depth)
+            self.layers.append(weight_norm(linear))
+        self.activation = nn.Softplus(beta=100)
+
+    def forward(
+        self, inputs: Float[Tensor, "point input"], condition: Float[Tensor, "point condition"] | None = None
+    ) -> Float[Tensor, "point output"]:
+        """Evaluate the network."""
+        hidden = inputs
+        for number, layer in enumerate(self.layers):
+            if number == self.skip:
+                hidden = torch.cat([hidden, inputs], 1) / math.sqrt(2)
+            if number == self.join and condition is not None:
+                hidden = torch.cat([hidden, condition], 1)
+            hidden = layer(hidden)
+            if number + 1 < len(self.layers):
+                hidden = self.activation(hidden)
+        return hidden
+
+
+def _geometric_start(linear: nn.Linear, last: bool) -> None:
+    """Start near a sphere, positive inside (IGR, section 5, with SNARF's sign)."""
+    if last:
+        nn.init.normal_(linear.weight, -math.sqrt(math.pi) / math.sqrt(linear.in_features), 1e-4)
+        nn.init.constant_(linear.bias, 1.0)
+    else:
+        nn.init.normal_(linear.weight, 0.0, math.sqrt(2) / math.sqrt(linear.out_features))
+        nn.init.zeros_(linear.bias)

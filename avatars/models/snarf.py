@@ -1,0 +1,168 @@
+"""SNARF: a canonical occupancy field and learned skinning weights, posed by forward search (ICCV 2021, arXiv 2104.03953)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from avatars.deform.search import Bones, Roots, SearchOptions, attach_gradient, search
+from avatars.deform.skinning import DeformationField, Skinning
+from avatars.fields.grid import GridSpec
+from avatars.fields.occupancy import GridOccupancy, MlpOccupancy
+from avatars.fields.weights import GridSkinning, GridWeights, MlpWeights
+from body_models import Skeleton
+from body_models.skeleton import invert_rigid, posed_from_rest, rotation_matrices
+
+OUTSIDE = -16.0
+"""Logit of a point without any root (SNARF: the logit of float's smallest probability)."""
+ROOT_SHARPNESS = 5.0
+"""Factor on probabilities in the softmax over a point's roots (SNARF's soft blend)."""
+
+
+@dataclass(frozen=True)
+class SnarfOptions:
+    """Sizes of the networks and of the search."""
+
+    network: str = "grid"
+    """"grid" (fast) or "mlp" (the publication's)."""
+    width: int = 48
+    """Hidden units of the occupancy decoder."""
+    depth: int = 8
+    """Hidden layers of the MLP occupancy network."""
+    octaves: int = 4
+    """Octaves of positional encoding of the MLP occupancy network."""
+    pose_code: int = 8
+    """Numbers that the pose is squeezed to before it conditions the shape; 0 turns the conditioning off."""
+    weight_width: int = 128
+    """Hidden units of the MLP weight field."""
+    weight_spacing: float = 0.03
+    """Spacing of the weight grid (metres)."""
+    base_spacing: float = 0.012
+    """Spacing of the base occupancy grid (metres)."""
+    feature_spacings: tuple[float, ...] = (0.06, 0.024)
+    """Spacings of the feature grids (metres)."""
+    feature_channels: int = 6
+    """Channels of each feature grid."""
+    edge: float = 0.003
+    """Distance over which occupancy fades at the surface (metres a logit)."""
+    margin: float = 0.12
+    """How far the canonical box reaches beyond the body (metres)."""
+    search: SearchOptions = SearchOptions()
+
+
+class Snarf(nn.Module):
+    """One person: fields in canonical space and the joints that pose them (metres, Y up)."""
+
+    joints: Tensor
+    canonical_pose: Tensor
+    box: Tensor
+    segment_tails: Tensor
+
+    def __init__(
+        self,
+        options: SnarfOptions,
+        skeleton: Skeleton,
+        joints: Float[Tensor, "bone 3"],
+        canonical_pose: Float[Tensor, "bone 3"],
+        box: Float[Tensor, "2 3"],
+        segment_tails: Float[Tensor, "bone 3"],
+    ) -> None:
+        super().__init__()
+        self.options, self.skeleton = options, skeleton
+        self.register_buffer("joints", joints)
+        self.register_buffer("canonical_pose", canonical_pose)
+        self.register_buffer("box", box)
+        self.register_buffer("segment_tails", segment_tails)
+        self.joint_shift = nn.Parameter(torch.zeros_like(joints))
+        bones = len(skeleton)
+        if options.network == "grid":
+            features = [(GridSpec.covering(*box, s), options.feature_channels) for s in options.feature_spacings]
+            base = GridSpec.covering(*box, options.base_spacing)
+            self.occupancy: nn.Module = GridOccupancy(base, features, bones, options.width, options.pose_code)
+            self.weights: nn.Module = GridWeights(GridSpec.covering(*box, options.weight_spacing), bones)
+        else:
+            self.occupancy = MlpOccupancy(bones, options.width, options.depth, options.octaves, options.pose_code)
+            self.weights = MlpWeights(bones, options.weight_width)
+
+    def posed_from_canonical(
+        self, pose: Float[Tensor, "frame bone 3"], translation: Float[Tensor, "frame 3"]
+    ) -> Float[Tensor, "frame bone 4 4"]:
+        """Bone transforms relative to the canonical pose, with the joints as learned."""
+        joints = self.joints + self.joint_shift
+        parents = self.skeleton.parents
+        canonical = posed_from_rest(rotation_matrices(self.canonical_pose), joints.new_zeros(3), joints, parents)
+        return posed_from_rest(rotation_matrices(pose), translation, joints, parents) @ invert_rigid(canonical)
+
+    def deformation(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> DeformationField:
+        """The forward deformation in some poses."""
+        if isinstance(self.weights, GridWeights):
+            return GridSkinning(self.weights, posed_from_canonical)
+        return Skinning(self.weights, posed_from_canonical)
+
+    def bones(self) -> Bones:
+        """Segments along the bones in the canonical pose, from which searches start."""
+        joints = self.joints + self.joint_shift.detach()
+        parents = self.skeleton.parents
+        canonical = posed_from_rest(rotation_matrices(self.canonical_pose), joints.new_zeros(3), joints, parents)
+        rotation, shift = canonical[:, :3, :3], canonical[:, :3, 3]
+
+        def carry(points: Tensor) -> Tensor:
+            return (rotation @ points[..., None])[..., 0] + shift
+
+        return Bones(carry(joints), carry(self.segment_tails), torch.arange(len(joints), device=joints.device))
+
+    def find_roots(
+        self, posed: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], field: DeformationField
+    ) -> Roots:
+        """Canonical roots of posed points."""
+        return search(posed, frame, field, self.bones(), self.options.search)
+
+    def canonical_logits(
+        self, canonical: Float[Tensor, "point 3"], code: Float[Tensor, "point code"] | None
+    ) -> Float[Tensor, "point"]:
+        """Occupancy logits in canonical space; beyond the box everything is outside."""
+        beyond = ((canonical - self.box[1]).clamp_min(0) + (self.box[0] - canonical).clamp_min(0)).norm(dim=1)
+        return self.occupancy(canonical, code) - beyond / self.options.edge
+
+    def pose_code(self, pose: Float[Tensor, "frame bone 3"]) -> Float[Tensor, "frame code"] | None:
+        """What the occupancy network is told of each pose."""
+        return self.occupancy.pose_code(pose) if self.options.pose_code else None
+
+    def forward(
+        self,
+        posed: Float[Tensor, "point 3"],
+        frame: Int[Tensor, "point"],
+        pose: Float[Tensor, "frame bone 3"],
+        translation: Float[Tensor, "frame 3"],
+        code: Float[Tensor, "frame code"] | None = None,
+    ) -> Float[Tensor, "point"]:
+        """Occupancy logits at posed points; differentiable by fields, joints, poses and points.
+
+        While training, roots are mixed by a softmax of their probabilities; otherwise the largest logit counts.
+        """
+        field = self.deformation(self.posed_from_canonical(pose, translation))
+        roots = self.find_roots(posed, frame, field)
+        root_frame = frame[roots.point]
+        canonical = roots.canonical
+        if torch.is_grad_enabled():
+            canonical = attach_gradient(canonical, posed[roots.point], root_frame, field)
+        logits = self.canonical_logits(canonical, None if code is None else code[root_frame])
+        return soft_maximum(logits, roots) if self.training else hard_maximum(logits, roots)
+
+
+def soft_maximum(logits: Float[Tensor, "root"], roots: Roots) -> Float[Tensor, "point"]:
+    """Mean probability of each point's roots, the likeliest weighing most, as a logit; OUTSIDE where there is no root."""
+    probability = torch.sigmoid(logits)
+    weight = torch.exp(ROOT_SHARPNESS * probability)
+    zeros = logits.new_zeros(roots.point_count)
+    total = zeros.index_add(0, roots.point, weight)
+    mixed = zeros.index_add(0, roots.point, weight * probability) / total.clamp_min(1e-9)
+    mixed = mixed.clamp(1e-7, 1 - 1e-7)
+    return torch.where(total > 0, torch.logit(mixed), mixed.new_tensor(OUTSIDE))
+
+
+def hard_maximum(logits: Float[Tensor, "root"], roots: Roots) -> Float[Tensor, "point"]:
+    """Largest logit of each point's roots; OUTSIDE where there is no root."""
+    outside = logits.new_full((roots.point_count,), OUTSIDE)
+    return outside.scatter_reduce(0, roots.point, logits, "amax", include_self=False)
