@@ -5,11 +5,16 @@ measures. `bake_anny` samples those, keeps the principal directions as `betas`, 
 into SMPL's 24 joints and turns the frame to metres, Y up, facing +Z.
 """
 
+import logging
 import os
+import tempfile
+import uuid
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,7 +26,11 @@ BAKE_VERSION = 1
 SHAPE_COUNT = 48
 SHAPE_SAMPLES = 600
 
-_SIDED = (
+_logger = logging.getLogger(__name__)
+_MergedBones = tuple[tuple[str, str | None, tuple[str, ...], str], ...]
+"""Joint, its parent, the prefixes of the Anny bones merged into it, and the Anny bone whose head is its centre."""
+
+_SIDED: _MergedBones = (
     ("hip", "pelvis", ("upperleg01", "upperleg02"), "upperleg01"),
     ("knee", "hip", ("lowerleg01", "lowerleg02"), "lowerleg01"),
     ("ankle", "knee", ("foot",), "foot"),
@@ -32,7 +41,7 @@ _SIDED = (
     ("wrist", "elbow", ("wrist", "metacarpal", "finger1"), "wrist"),
     ("hand", "wrist", ("finger2", "finger3", "finger4", "finger5"), "finger3-1"),
 )
-_MIDLINE = (
+_MIDLINE: _MergedBones = (
     ("pelvis", None, ("root", "pelvis", "spine05"), "root"),
     ("spine1", "pelvis", ("spine04", "spine03"), "spine04"),
     ("spine2", "spine1", ("spine02",), "spine02"),
@@ -40,11 +49,32 @@ _MIDLINE = (
     ("neck", "spine3", ("neck",), "neck01"),
     ("head", "neck", ("head", "eye", "jaw"), "head"),
 )
-JOINT_NAMES = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
-    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-    "left_hand right_hand"
-).split()
+JOINT_NAMES = [
+    "pelvis",
+    "left_hip",
+    "right_hip",
+    "spine1",
+    "left_knee",
+    "right_knee",
+    "spine2",
+    "left_ankle",
+    "right_ankle",
+    "spine3",
+    "left_foot",
+    "right_foot",
+    "neck",
+    "left_collar",
+    "right_collar",
+    "head",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+]
 """SMPL's joint names, in SMPL's order."""
 
 _CANONICAL_DEGREES = {
@@ -53,25 +83,43 @@ _CANONICAL_DEGREES = {
     "left_shoulder": (0.0, 0.0, 20.0),
     "right_shoulder": (0.0, 0.0, -20.0),
 }
+"""Turns from rest that part the legs and lift the arms off the flanks, so that a canonical field keeps them apart."""
 
 
 def load_anny() -> BodyModel:
-    """The Anny body; the first call bakes it to the cache (about half a minute), later ones take a fraction of a second.
+    """The Anny body; the first call bakes it to the cache (up to a minute), later ones take milliseconds.
 
-    The cache folder is `$AVATARS_CACHE`, else `~/.cache/avatars`.
+    The cache folder is `$AVATARS_CACHE`, else `~/.cache/avatars`; a damaged file there is replaced, and without a
+    folder that can be written the body is baked anew each time. Raises InputError when the anny package is missing.
     """
     path = cache_folder() / f"anny_body_v{BAKE_VERSION}.safetensors"
     if path.exists():
         try:
             return _assemble(load_file(path))
-        except Exception:  # a truncated or foreign file: the cache is ours to rebuild
-            path.unlink()
+        except (SafetensorError, OSError, KeyError) as error:  # truncated or foreign: the cache is ours to rebuild
+            _logger.info("The baked body %s is damaged (%s) and is replaced.", path, error)
+    _logger.info("Baking the free body, once: up to a minute. It is kept at %s.", path)
     tensors = bake_anny()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary)
-    os.replace(temporary, path)
+    _keep(tensors, path)
     return _assemble(tensors)
+
+
+def _keep(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write the cache file whole or not at all; processes that bake at once replace each other's equal files."""
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        _logger.warning(
+            "The baked body cannot be kept at %s (%s), so every start bakes it again. "
+            "Set AVATARS_CACHE to a folder that can be written.",
+            path,
+            error,
+        )
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:
@@ -102,18 +150,37 @@ def bake_anny() -> dict[str, Tensor]:
     return tensors
 
 
-def _build_anny() -> torch.nn.Module:
-    import warp
-
-    warp.config.quiet = True  # anny imports warp, whose banner would land in our users' output
+def _build_anny() -> Any:
+    """Anny's own model, from its own cache where that has one; else built without leaving its gigabyte of cache."""
     try:
         import anny
+        from anny.paths import get_anny_cache_path, set_anny_cache_path
     except ImportError as error:
         raise InputError("The free body needs the 'anny' package: type `pip install 'anny>=0.6.2'`.") from error
-    return anny.Anny(local_changes="all")
+
+    def build() -> Any:
+        return anny.Anny(local_changes="all", skinning_method="lbs")  # the default would start Warp, with its banner
+
+    kept = get_anny_cache_path()
+    if any(kept.glob("*/*.safetensors")):
+        try:
+            return build()
+        except Exception as error:  # whatever a damaged cache makes of anny: a build without it decides
+            _logger.info("Anny's own cache %s cannot be used (%s).", kept, error)
+    try:
+        with tempfile.TemporaryDirectory(prefix="anny_") as folder:
+            set_anny_cache_path(folder)
+            return build()
+    except OSError as error:
+        raise InputError(
+            f"The free body could not be built: {error}. It needs about 1.5 GB of temporary space, once; "
+            "set TMPDIR to a folder with room."
+        ) from error
+    finally:
+        set_anny_cache_path(kept)
 
 
-def _sample_identities(model: torch.nn.Module) -> Float[Tensor, "sample coefficient"]:
+def _sample_identities(model: Any) -> Float[Tensor, "sample coefficient"]:
     """Blendshape coefficients of random people from school age on, their left and right sides alike."""
     generator = torch.Generator().manual_seed(0)
     labels = list(model.phenotype_labels)
@@ -133,16 +200,21 @@ def _principal_directions(
 ) -> Float[Tensor, "shape coefficient"]:
     """Coefficient directions of the largest vertex variance, each one standard deviation long."""
     vertices = (centred.float() @ blendshapes.flatten(1).float()).double()
-    values, vectors = torch.linalg.eigh(vertices @ vertices.T / len(centred))
+    _, vectors = torch.linalg.eigh(vertices @ vertices.T / len(centred))
     top = vectors[:, -SHAPE_COUNT:].flip(1)
     # X = U S Vt; one standard deviation along component k is S V_k / sqrt(n), that is u_k^T X / sqrt(n)
     directions = top.T @ centred / len(centred) ** 0.5
-    return directions * directions.sum(1).sign()[:, None]
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))[:, 0]
+    total = directions.sum(1)
+    sign = torch.where(total.abs() > 1e-3 * largest.abs(), total, largest).sign()  # eigenvectors come with either sign
+    return directions * sign[:, None]
 
 
 def _bone_groups(labels: list[str]) -> dict[str, tuple[list[int], str]]:
     """For each of the 24 joints, the Anny bones merged into it and the bone whose head is the joint's centre."""
-    specs = {name: (prefixes, origin, "") for name, _, prefixes, origin in _MIDLINE}
+    specs: dict[str, tuple[tuple[str, ...], str, str]] = {
+        name: (prefixes, origin, "") for name, _, prefixes, origin in _MIDLINE
+    }
     for side, suffix in (("left", ".L"), ("right", ".R")):
         for name, _, prefixes, origin in _SIDED:
             specs[f"{side}_{name}"] = (prefixes, origin + suffix, suffix)
@@ -156,7 +228,7 @@ def _bone_groups(labels: list[str]) -> dict[str, tuple[list[int], str]]:
     return groups
 
 
-def _merge_weights(model: torch.nn.Module, groups: list[tuple[list[int], str]]) -> Float[Tensor, "vertex bone"]:
+def _merge_weights(model: Any, groups: list[tuple[list[int], str]]) -> Float[Tensor, "vertex bone"]:
     dense = torch.zeros(len(model.vertex_bone_weights), len(model.bone_labels), dtype=torch.float64)
     dense.scatter_add_(1, model.vertex_bone_indices, model.vertex_bone_weights)
     merged = torch.stack([dense[:, members].sum(1) for members, _ in groups], dim=1)

@@ -1,6 +1,7 @@
 """A body model (any identity) and a body (one identity), behind one interface for all families."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -95,7 +96,7 @@ class BodyModel:
 
         Raises InputError for more betas than the model has, or betas that are not finite.
         """
-        betas = self.template.new_zeros(0) if betas is None else betas
+        betas = self.template.new_zeros(0) if betas is None else betas.to(self.template)
         count = len(betas)
         if count > len(self.shape_basis):
             raise InputError(f"{count} betas given, but {self.name} has {len(self.shape_basis)}.")
@@ -112,7 +113,7 @@ class BodyModel:
 
     def to(self, device: torch.device | str) -> "BodyModel":
         """The same model on a device."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
 

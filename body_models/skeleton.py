@@ -21,7 +21,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(self.joint_names) != len(self.parents):
             raise InputError(f"{len(self.joint_names)} joint names but {len(self.parents)} parents.")
-        if self.parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(self.parents) if j > 0):
+        if self.parents[:1] != (-1,) or any(not 0 <= p < j for j, p in enumerate(self.parents) if j > 0):
             raise InputError("A skeleton's first joint must be its only root and parents must precede their children.")
 
     def __len__(self) -> int:
@@ -39,8 +39,11 @@ class Skeleton:
 
     @property
     def mirror(self) -> tuple[int, ...]:
-        """For each joint the index of its left-right counterpart (itself on the midline)."""
-        return tuple(self.joint_names.index(_swap_side(name)) for name in self.joint_names)
+        """For each joint the index of its left-right counterpart (itself on the midline).
+
+        Raises InputError when a `left_` or `right_` joint has none.
+        """
+        return tuple(self.index(_swap_side(name)) for name in self.joint_names)
 
 
 def posed_from_rest(

@@ -1,0 +1,1 @@
+"""Canonical to posed space by learned skinning, and back by forward search."""

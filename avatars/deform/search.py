@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatars.deform.broyden import broyden, inverse_3x3
-from avatars.deform.skinning import DeformationField, apply_affine, forward_skin
+from avatars.deform.skinning import DeformationField, forward_skin
+from avatars.fields.affine import apply_affine
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def search(
         return forward_skin(field, x, frame_of[active]) - target[active]
 
     roots, converged = broyden(residual, start, inverse, options.steps, options.tolerance, options.divergence)
-    slots = torch.full((*near.shape, 3), torch.nan, device=posed.device)
+    slots = posed.new_full((*near.shape, 3), torch.nan)
     slots[near] = torch.where(converged[:, None], roots, torch.nan)
     keep = distinct(slots)
     return Roots(slots[keep], keep.nonzero()[:, 0], len(posed))
@@ -117,22 +118,11 @@ def attach_gradient(
 ) -> Float[Tensor, "root 3"]:
     """The same roots, differentiable by the field's weights and bones and by the posed points.
 
-    Implicit differentiation of d(x_c) = x_posed: `dx_c = -J^-1 (dd - dx_posed)`, J the exact spatial Jacobian of d at the
-    root; x_c and J are constants (SNARF, equation 8). Values do not change.
+    Implicit differentiation of d(x_c) = x_posed: `dx_c = -J^-1 (dd - dx_posed)`, J the exact spatial Jacobian of d at
+    the root; x_c and J are constants (SNARF, equation 8). Values do not change.
     """
     fixed = roots.detach()
-    inverse = inverse_3x3(jacobian(fixed, frame, field))
+    inverse = inverse_3x3(field.jacobian(fixed, frame))
     carried = apply_affine(field.blend(fixed, frame), fixed)
     change = (carried - carried.detach()) - (posed - posed.detach())
     return fixed - (inverse * change[:, None]).sum(-1)
-
-
-def jacobian(
-    points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], field: DeformationField
-) -> Float[Tensor, "point 3 3"]:
-    """Spatial Jacobian of the deformation at canonical points, by automatic differentiation."""
-    with torch.enable_grad():
-        x = points.detach().requires_grad_()
-        carried = forward_skin(field, x, frame)
-        rows = [torch.autograd.grad(carried[:, i].sum(), x, retain_graph=i < 2)[0] for i in range(3)]
-    return torch.stack(rows, 1).detach()

@@ -1,12 +1,15 @@
 """The deformation field: canonical points carried to posed space by a learned blend of bone transforms."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatars.fields.affine import apply_affine, blend_bones
 
+
+@runtime_checkable
 class WeightField(Protocol):
     """Skinning weights at canonical points, learned; each row sums to one."""
 
@@ -15,6 +18,7 @@ class WeightField(Protocol):
         ...
 
 
+@runtime_checkable
 class DeformationField(Protocol):
     """Canonical to posed space for several frames at once; all that root finding needs to know."""
 
@@ -22,6 +26,10 @@ class DeformationField(Protocol):
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
+        ...
+
+    def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
+        """Exact spatial Jacobian of the deformation, a constant to gradients."""
         ...
 
 
@@ -34,18 +42,15 @@ class Skinning:
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
-        bones = self.posed_from_canonical[:, :, :3].flatten(2)
-        weights = self.weights(points)
-        if len(bones) == 1:
-            return (weights @ bones[0]).unflatten(-1, (3, 4))
-        return torch.einsum("pb,pbk->pk", weights, bones[frame]).unflatten(-1, (3, 4))
+        return blend_bones(self.weights(points), self.posed_from_canonical, frame)
 
-
-def apply_affine(
-    transforms: Float[Tensor, "point 3 4"], points: Float[Tensor, "point 3"]
-) -> Float[Tensor, "point 3"]:
-    """Apply one 3x4 transform to each point."""
-    return (transforms[..., :3] * points[:, None]).sum(-1) + transforms[..., 3]
+    def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
+        """Exact spatial Jacobian of the deformation by automatic differentiation, a constant to gradients."""
+        with torch.enable_grad():
+            x = points.detach().requires_grad_()
+            carried = forward_skin(self, x, frame)
+            rows = [torch.autograd.grad(carried[:, i].sum(), x, retain_graph=i < 2)[0] for i in range(3)]
+        return torch.stack(rows, 1).detach()
 
 
 def forward_skin(

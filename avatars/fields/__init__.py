@@ -1,0 +1,1 @@
+"""Fields over canonical space: occupancy and skinning weights."""

@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from body_models.errors import InputError
+
 
 @dataclass(frozen=True)
 class GridSpec:
@@ -18,8 +20,13 @@ class GridSpec:
 
     @staticmethod
     def covering(lower: Float[Tensor, "3"], upper: Float[Tensor, "3"], spacing: float) -> "GridSpec":
-        """The grid of a spacing that covers a box."""
-        counts = torch.ceil((upper - lower) / spacing).long() + 1
+        """The grid of a spacing that covers a box; at least two nodes along each axis.
+
+        Raises InputError for a spacing that is not positive.
+        """
+        if not spacing > 0:
+            raise InputError(f"A grid's spacing must be positive, not {spacing} m.")
+        counts = torch.ceil((upper - lower) / spacing).long().clamp_min(1) + 1
         x, y, z = (int(c) for c in counts)
         return GridSpec((float(lower[0]), float(lower[1]), float(lower[2])), spacing, (x, y, z))
 
@@ -34,21 +41,45 @@ class GridSpec:
         axes = [low + self.spacing * torch.arange(n) for low, n in zip(self.lower, self.shape, strict=True)]
         return torch.cartesian_prod(*axes)
 
-    def corners(
+    def corners(self, points: Float[Tensor, "point 3"]) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"]]:
+        """The eight nodes about each point and their trilinear weights; points outside take the border's values.
+
+        Points that are not numbers get weights that are not numbers, at nodes that exist.
+        """
+        index, fraction = self._cell(points)
+        return index, _products(*(torch.stack([1 - f, f], 1) for f in fraction.unbind(1)))
+
+    def corner_slopes(
         self, points: Float[Tensor, "point 3"]
-    ) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"]]:
-        """The eight nodes about each point and their trilinear weights; points outside take the border's values."""
+    ) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"], Float[Tensor, "point 3 8"]]:
+        """As `corners`, and the derivatives of the weights along x, y and z (per metre; zero beyond the border)."""
+        index, fraction = self._cell(points)
+        values = [torch.stack([1 - f, f], 1) for f in fraction.unbind(1)]
+        upper = points.new_tensor(self.lower) + self.spacing * (points.new_tensor(self.shape) - 1)
+        within = (points >= points.new_tensor(self.lower)) & (points <= upper)
+        rise = points.new_tensor([-1.0, 1.0]) / self.spacing
+        rises = [rise * w[:, None] for w in within.unbind(1)]
+        slopes = [_products(*(rises[k] if k == axis else values[k] for k in range(3))) for axis in range(3)]
+        return index, _products(*values), torch.stack(slopes, 1)
+
+    def _cell(self, points: Float[Tensor, "point 3"]) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 3"]]:
+        """The eight nodes about each point, and where between them it lies (0..1 along each axis)."""
         highest = points.new_tensor([n - 1.0 for n in self.shape])
-        scaled = ((points - points.new_tensor(self.lower)) / self.spacing).clamp(min=torch.zeros_like(highest), max=highest)
-        base = torch.minimum(scaled.detach().floor(), highest - 1)
-        fraction = scaled - base
+        scaled = (points - points.new_tensor(self.lower)) / self.spacing
+        scaled = scaled.clamp(min=torch.zeros_like(highest), max=highest)
+        base = torch.minimum(scaled.detach().nan_to_num().floor(), highest - 1)
         first = base.long()
         _, ny, nz = self.shape
         index = (first[:, 0] * ny + first[:, 1]) * nz + first[:, 2]
         offsets = torch.tensor([(i * ny + j) * nz + k for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-        x, y, z = (torch.stack([1 - f, f], 1) for f in fraction.unbind(1))
-        weights = x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]
-        return index[:, None] + offsets.to(index), weights.flatten(1)
+        return index[:, None] + offsets.to(index), scaled - base
+
+
+def _products(
+    x: Float[Tensor, "point 2"], y: Float[Tensor, "point 2"], z: Float[Tensor, "point 2"]
+) -> Float[Tensor, "point 8"]:
+    """All products of one factor an axis, z fastest."""
+    return (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).flatten(1)
 
 
 def interpolate(

@@ -17,7 +17,10 @@ def positional_encoding(points: Float[Tensor, "point 3"], octaves: int) -> Float
 
 
 class Mlp(nn.Module):
-    """Hidden layers of one width with Softplus(100); the input joins again at `skip`, a condition at `join`."""
+    """Hidden layers of one width with Softplus(100); the input joins again at `skip`, a condition at `join`.
+
+    `geometric` starts near a sphere about the origin; the input's first three numbers are then the point (metres).
+    """
 
     def __init__(
         self,
@@ -41,6 +44,9 @@ class Mlp(nn.Module):
             linear = nn.Linear(fan_in, fan_out)
             if geometric:
                 _geometric_start(linear, last=layer == depth)
+                if layer in (0, skip):  # the sphere comes of the point alone: its encoding starts silent
+                    first = 0 if layer == 0 else width - inputs
+                    nn.init.zeros_(linear.weight[:, first + 3 : first + inputs])
             self.layers.append(weight_norm(linear))
         self.activation = nn.Softplus(beta=100)
 

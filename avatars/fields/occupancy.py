@@ -1,4 +1,4 @@
-"""Canonical occupancy fields, conditioned on the pose: grids with a small decoder (fast) and an MLP (the publication's)."""
+"""Canonical occupancy fields, conditioned on the pose: grids with a small decoder (fast) and SNARF's MLP."""
 
 import math
 
@@ -35,11 +35,10 @@ class GridOccupancy(nn.Module):
         self.tables = nn.ParameterList([0.01 * torch.randn(spec.count, channels) for spec, channels in features])
         self.pose_code = PoseCode(bones, code) if code else None
         inputs = sum(channels for _, channels in features) + code
-        self.decoder = nn.Sequential(
-            nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
-        )
-        nn.init.zeros_(self.decoder[-1].weight)
-        nn.init.zeros_(self.decoder[-1].bias)
+        last = nn.Linear(width, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.decoder = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
     def start_from(self, logits: Float[Tensor, "node"]) -> None:
         """Begin at given logits, one a node of the base grid."""
@@ -52,7 +51,8 @@ class GridOccupancy(nn.Module):
         """Occupancy logits at canonical points (metres), positive inside."""
         values = interpolate(self.base, *self.base_spec.corners(points))
         features = [
-            interpolate(table, *spec.corners(points)) for spec, table in zip(self.feature_specs, self.tables, strict=True)
+            interpolate(table, *spec.corners(points))
+            for spec, table in zip(self.feature_specs, self.tables, strict=True)
         ]
         if code is not None:
             features.append(code)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from avatars.fields.affine import apply_affine, blend_bones
 from avatars.fields.grid import GridSpec, interpolate
 from avatars.fields.mlp import Mlp
 
@@ -12,7 +13,7 @@ SHARPNESS = 20.0
 
 
 class GridWeights(nn.Module):
-    """Skinning weights as logits on a grid, softmaxed at the nodes and interpolated between them (Fast-SNARF's voxels)."""
+    """Skinning weights as logits on a grid, softmaxed at its nodes, interpolated between them (Fast-SNARF's voxels)."""
 
     def __init__(self, spec: GridSpec, bones: int) -> None:
         super().__init__()
@@ -35,22 +36,41 @@ class GridWeights(nn.Module):
 
 
 class GridSkinning:
-    """Forward skinning with the bones blended at the grid's nodes once for each frame, then interpolated.
+    """Forward skinning whose bones are blended at the grid's nodes once for each frame, then interpolated.
 
-    Interpolating blended transforms equals blending interpolated weights (both are linear), and costs 12 channels instead
-    of one a bone. Source: Fast-SNARF, section 3.2.
+    Interpolating blended transforms equals blending interpolated weights (both are linear), and costs 12 channels
+    instead of one a bone. Source: Fast-SNARF, section 3.2. Where a gradient is wanted, the few points that need it go
+    through the weights instead, which spares the gradient of the whole table.
     """
 
     def __init__(self, weights: GridWeights, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> None:
-        self.spec = weights.spec
+        self.weights, self.spec = weights, weights.spec
         self.posed_from_canonical = posed_from_canonical
-        bones = posed_from_canonical[:, :, :3].flatten(2)
-        self.table = torch.einsum("nb,fbk->fnk", weights.at_nodes(), bones).flatten(0, 1)
+        self.node_weights = weights.at_nodes()
+        bones = posed_from_canonical[:, :, :3].flatten(2).detach()
+        by_node = self.node_weights.detach() @ bones.transpose(0, 1).flatten(1)  # node (frame 12)
+        self.table = by_node.reshape(-1, 12)  # row: node * frames + frame
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
         index, corner_weights = self.spec.corners(points)
-        return interpolate(self.table, index + frame[:, None] * self.spec.count, corner_weights).unflatten(1, (3, 4))
+        if torch.is_grad_enabled():
+            return blend_bones(interpolate(self.node_weights, index, corner_weights), self.posed_from_canonical, frame)
+        return interpolate(self.table, self._rows(index, frame), corner_weights).unflatten(1, (3, 4))
+
+    @torch.no_grad()
+    def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
+        """Exact spatial Jacobian of the deformation, a constant to gradients."""
+        index, corner_weights, slopes = self.spec.corner_slopes(points)
+        rows = self._rows(index, frame)
+        columns = []
+        for axis in range(3):
+            change = interpolate(self.table, rows, slopes[:, axis].contiguous()).unflatten(1, (3, 4))
+            columns.append(apply_affine(change, points))
+        return torch.stack(columns, 2) + interpolate(self.table, rows, corner_weights).unflatten(1, (3, 4))[..., :3]
+
+    def _rows(self, index: Int[Tensor, "point 8"], frame: Int[Tensor, "point"]) -> Int[Tensor, "point 8"]:
+        return index * len(self.posed_from_canonical) + frame[:, None]
 
 
 class MlpWeights(nn.Module):

@@ -1,4 +1,4 @@
-"""The avatar as a rigged mesh: its canonical surface with learned weights, posed by plain skinning (fast, approximate)."""
+"""The avatar as a rigged mesh: its canonical surface with learned weights, for plain skinning (fast, approximate)."""
 
 import torch
 from jaxtyping import Float

@@ -1,5 +1,6 @@
-"""SNARF: a canonical occupancy field and learned skinning weights, posed by forward search (ICCV 2021, arXiv 2104.03953)."""
+"""SNARF: canonical occupancy and learned skinning weights, posed by forward search (ICCV 2021, arXiv 2104.03953)."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +37,7 @@ class SnarfOptions:
     """Numbers that the pose is squeezed to before it conditions the shape; 0 turns the conditioning off."""
     weight_width: int = 128
     """Hidden units of the MLP weight field."""
-    weight_spacing: float = 0.03
+    weight_spacing: float = 0.035
     """Spacing of the weight grid (metres)."""
     base_spacing: float = 0.012
     """Spacing of the base occupancy grid (metres)."""
@@ -48,7 +49,7 @@ class SnarfOptions:
     """Distance over which occupancy fades at the surface (metres a logit)."""
     margin: float = 0.12
     """How far the canonical box reaches beyond the body (metres)."""
-    search: SearchOptions = SearchOptions()
+    search: SearchOptions = dataclasses.field(default_factory=SearchOptions)
 
 
 class Snarf(nn.Module):
@@ -77,10 +78,16 @@ class Snarf(nn.Module):
         self.joint_shift = nn.Parameter(torch.zeros_like(joints))
         bones = len(skeleton)
         if options.network == "grid":
-            features = [(GridSpec.covering(*box, s), options.feature_channels) for s in options.feature_spacings]
-            base = GridSpec.covering(*box, options.base_spacing)
-            self.occupancy: nn.Module = GridOccupancy(base, features, bones, options.width, options.pose_code)
-            self.weights: nn.Module = GridWeights(GridSpec.covering(*box, options.weight_spacing), bones)
+            lower, upper = box[0], box[1]
+            spacings, channels = options.feature_spacings, options.feature_channels
+            features = [(GridSpec.covering(lower, upper, spacing), channels) for spacing in spacings]
+            base = GridSpec.covering(lower, upper, options.base_spacing)
+            self.occupancy: GridOccupancy | MlpOccupancy = GridOccupancy(
+                base, features, bones, options.width, options.pose_code
+            )
+            self.weights: GridWeights | MlpWeights = GridWeights(
+                GridSpec.covering(lower, upper, options.weight_spacing), bones
+            )
         else:
             self.occupancy = MlpOccupancy(bones, options.width, options.depth, options.octaves, options.pose_code)
             self.weights = MlpWeights(bones, options.weight_width)
@@ -127,7 +134,8 @@ class Snarf(nn.Module):
 
     def pose_code(self, pose: Float[Tensor, "frame bone 3"]) -> Float[Tensor, "frame code"] | None:
         """What the occupancy network is told of each pose."""
-        return self.occupancy.pose_code(pose) if self.options.pose_code else None
+        code = self.occupancy.pose_code
+        return None if code is None else code(pose)
 
     def forward(
         self,
@@ -152,7 +160,7 @@ class Snarf(nn.Module):
 
 
 def soft_maximum(logits: Float[Tensor, "root"], roots: Roots) -> Float[Tensor, "point"]:
-    """Mean probability of each point's roots, the likeliest weighing most, as a logit; OUTSIDE where there is no root."""
+    """Mean probability of each point's roots, the likeliest weighing most, as a logit; OUTSIDE without a root."""
     probability = torch.sigmoid(logits)
     weight = torch.exp(ROOT_SHARPNESS * probability)
     zeros = logits.new_zeros(roots.point_count)

@@ -30,7 +30,7 @@ def snarf_from_body(body: Body, options: SnarfOptions) -> Snarf:
 
 
 def segment_tails(body: Body) -> Float[Tensor, "bone 3"]:
-    """Where each bone ends at rest: the mean of its children's joints, or the far end of its flesh for the last ones."""
+    """Where each bone ends at rest: the mean of its children's joints, or the far end of the flesh of the last ones."""
     tails = []
     for bone in range(len(body.skeleton)):
         children = body.skeleton.children(bone)

@@ -1,17 +1,16 @@
-"""Fit one person to all scans together: a shape shared by the sequence and a pose for each scan.
+"""Precise fits: symmetric point-to-plane distances between a posed body's surface and a scan's, and their derivatives.
 
-Damped Gauss-Newton on symmetric point-to-surface distances. The shape (betas, shifts of the joints) couples the scans, so
-its normal equations are reduced by each scan's own pose block (Schur complement).
+Damped Gauss-Newton. A shape shared by a sequence couples its scans, so its normal equations are reduced by each scan's
+own pose block (Schur complement).
 """
 
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from body_models.body import Body
-from data_prep.registration.coarse import TOLERANCE, ScanPoints
+from body_models.body import Body, skin
 from data_prep.registration.kinematics import (
     PoseState,
     SurfacePoints,
@@ -20,8 +19,16 @@ from data_prep.registration.kinematics import (
     pose_points,
     shape_jacobian,
 )
-from data_prep.registration.solve import PosePrior, damped_step, facing, geman_mcclure, normal_equations
+from data_prep.registration.solve import PosePrior, add_to_joints, damped_step, geman_mcclure, normal_equations
+from data_prep.registration.swarm import TOLERANCE, ScanPoints
 from data_prep.surface import Surface
+
+SAMPLES = 3000
+"""Points drawn on each scan."""
+PROBES = 2500
+"""Points tried from the body's side for each scan and step."""
+POSE_SCALES = (0.06, 0.05, 0.05, 0.04, 0.04, 0.04, 0.03, 0.03, 0.03, 0.03)
+"""Robust scales of a pose's refinement, metres."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,17 @@ class ShapeSpace:
 
 @dataclass(frozen=True)
 class FineScan:
-    """A scan ready for matching: its surface and evenly drawn points on it."""
+    """A scan ready for matching: its surface, evenly drawn points on it, and the faces' unit normals."""
 
     surface: Surface
     samples: ScanPoints
+    face_normals: Float[Tensor, "face 3"]
+
+    @staticmethod
+    def of(surface: Surface, seed: int) -> "FineScan":
+        """Draw the samples."""
+        samples = surface.sample(SAMPLES, torch.Generator().manual_seed(seed))
+        return FineScan(surface, ScanPoints(samples.points, samples.normals), surface.face_normals)
 
 
 @dataclass(frozen=True)
@@ -49,50 +63,47 @@ class Matches:
     points: SurfacePoints
     corners: Float[Tensor, "match 3"]
     """Barycentric coordinates of each point."""
-    vertices: Tensor
+    vertices: Int[Tensor, "match 3"]
     """The three vertices of each point's face."""
     targets: Float[Tensor, "match 3"]
     normals: Float[Tensor, "match 3"]
     weights: Float[Tensor, "match"]
 
 
-def match(body: Body, posed: Surface, scan: FineScan, probes: Tensor, scale: float) -> Matches:
+def match(body: Body, posed: Surface, scan: FineScan, probes: Int[Tensor, "probe"], scale: float) -> Matches:
     """Closest points both ways between a posed body and a scan; `probes` are the faces tried from the body's side."""
     on_body = posed.closest(scan.samples.points)
     thirds = torch.full((len(probes), 3), 1 / 3)
-    probe_points = (posed.vertices[posed.faces[probes]] * thirds[..., None]).sum(1)
-    on_scan = scan.surface.closest(probe_points)
+    on_scan = scan.surface.closest(posed.interpolate(posed.vertices, probes, thirds))
     faces = torch.cat([on_body.face, probes])
     corners = torch.cat([on_body.barycentric, thirds])
     targets = torch.cat([scan.samples.points, on_scan.point])
-    target_normals = torch.cat([scan.samples.normals, scan.surface.face_normals[on_scan.face]])
+    target_normals = torch.cat([scan.samples.normals, scan.face_normals[on_scan.face]])
     distance = torch.cat([on_body.distance, on_scan.distance])
-    agreement = facing(posed.face_normals[faces], target_normals)
+    agreement = (posed.face_normals[faces] * target_normals).sum(-1)
     weights = geman_mcclure(distance**2, scale) * ((agreement - 0.3) / 0.7).clamp_min(0)
-    corner_vertices = body.faces[faces]
+    vertices = body.faces[faces]
     points = SurfacePoints(
-        (body.vertices[corner_vertices] * corners[..., None]).sum(1)[None],
-        (body.skinning_weights[corner_vertices] * corners[..., None]).sum(1)[None],
-        torch.zeros(1, len(faces), 3),
+        (body.vertices[vertices] * corners[..., None]).sum(1)[None],
+        (body.skinning_weights[vertices] * corners[..., None]).sum(1)[None],
     )
-    return Matches(points, corners, corner_vertices, targets, target_normals, weights)
+    return Matches(points, corners, vertices, targets, target_normals, weights)
+
+
+def random_faces(surface: Surface, generator: torch.Generator) -> Int[Tensor, "probe"]:
+    """Faces to probe a scan from, drawn by area."""
+    return torch.multinomial(surface.face_areas, PROBES, replacement=True, generator=generator)
 
 
 @dataclass(frozen=True)
 class ScanBlocks:
     """Normal equations of one scan, split into its pose and the shared shape."""
 
-    pose: Tensor
-    pose_gradient: Tensor
-    cross: Tensor
-    shape: Tensor
-    shape_gradient: Tensor
-
-    def with_fixed_pose(self) -> "ScanBlocks":
-        """The same scan with a pose that is given: the shape alone is free."""
-        zeros = torch.zeros_like
-        unit = torch.diag_embed(torch.ones_like(self.pose_gradient))
-        return ScanBlocks(unit, zeros(self.pose_gradient), zeros(self.cross), self.shape, self.shape_gradient)
+    pose: Float[Tensor, "1 parameter parameter"]
+    pose_gradient: Float[Tensor, "1 parameter"]
+    cross: Float[Tensor, "1 parameter shape"]
+    shape: Float[Tensor, "1 shape shape"]
+    shape_gradient: Float[Tensor, "1 shape"]
 
 
 def scan_blocks(
@@ -100,7 +111,7 @@ def scan_blocks(
 ) -> ScanBlocks:
     """Linearise one scan's distances about its pose and the shape."""
     transforms = bone_transforms(state, body.joints[None], body.skeleton.parents)
-    posed, _ = pose_points(matches.points, transforms)
+    posed = pose_points(matches.points, transforms)
     jacobian = pose_jacobian(matches.points, transforms, body.joints[None], body.skeleton.parents)
     poses = jacobian.shape[-1]
     if space is not None:
@@ -112,10 +123,10 @@ def scan_blocks(
     metric = (weight[:, None, None] * (0.9 * plane + 0.1 * torch.eye(3)))[None]
     pull = (metric @ (matches.targets - posed)[..., None])[..., 0]
     matrix, gradient = normal_equations(jacobian, metric, pull)
-    prior_matrix, prior_gradient, _ = prior.terms(state)
+    pulled = prior.terms(state)
     return ScanBlocks(
-        matrix[:, :poses, :poses] + prior_matrix,
-        gradient[:, :poses] + prior_gradient,
+        add_to_joints(matrix[:, :poses, :poses], pulled.blocks),
+        gradient[:, :poses] + pulled.padded_pull(),
         matrix[:, :poses, poses:],
         matrix[:, poses:, poses:],
         gradient[:, poses:],
@@ -145,14 +156,13 @@ def reshaped(body: Body, space: ShapeSpace, step: Float[Tensor, "shape"]) -> Bod
     return replace(body, vertices=body.vertices + space.vertices @ step, joints=body.joints + space.joints @ step)
 
 
-def refine_pose(
-    body: Body, scan: FineScan, state: PoseState, prior: PosePrior, probes: Tensor, scales: tuple[float, ...]
-) -> PoseState:
+def refine_pose(body: Body, scan: FineScan, state: PoseState, seed: int) -> PoseState:
     """Refine one scan's pose against a body of known shape."""
+    prior = PosePrior.of(body)
     posed = Surface(pose_body(body, state), body.faces)
-    for scale in scales:
-        matches = match(body, posed, scan, probes, scale)
-        block = scan_blocks(body, matches, state, prior, None)
+    probes = random_faces(posed, torch.Generator().manual_seed(seed))
+    for scale in POSE_SCALES:
+        block = scan_blocks(body, match(body, posed, scan, probes, scale), state, prior, None)
         state = state.moved(damped_step(block.pose, block.pose_gradient, damping=1e-3))
         posed.update(pose_body(body, state))
     return state
@@ -161,5 +171,4 @@ def refine_pose(
 def pose_body(body: Body, state: PoseState) -> Float[Tensor, "vertex 3"]:
     """The body's vertices in the pose of a single state."""
     transforms = bone_transforms(state, body.joints[None], body.skeleton.parents)
-    points = SurfacePoints(body.vertices[None], body.skinning_weights[None], torch.zeros_like(body.vertices)[None])
-    return pose_points(points, transforms)[0][0]
+    return skin(body.vertices, body.skinning_weights, transforms[0])

@@ -1,5 +1,9 @@
-"""Posed surface points of a body and their analytic derivatives by joint rotations, translation and shape."""
+"""Posed surface points of a body and their analytic derivatives by joint rotations, translation and shape.
 
+Poses follow SMPL: linear blend skinning, and each joint turns its subtree in its parent's frame.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +15,10 @@ from body_models.skeleton import posed_from_rest, rotation_matrices
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Points fixed to a body's surface at rest: position, skinning weights and motion per unit of shape."""
+    """Points fixed to a body's surface: rest position (metres) and skinning weights."""
 
     rest: Float[Tensor, "#start point 3"]
     weights: Float[Tensor, "#start point bone"]
-    normals: Float[Tensor, "#start point 3"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,10 @@ class PoseState:
         """Some of the starts."""
         return PoseState(self.rotations[keep], self.translation[keep])
 
-    def joined(self, other: "PoseState") -> "PoseState":
-        """Both sets of starts."""
-        return PoseState(torch.cat([self.rotations, other.rotations]), torch.cat([self.translation, other.translation]))
+    @staticmethod
+    def join(states: Sequence["PoseState"]) -> "PoseState":
+        """All starts of several states."""
+        return PoseState(torch.cat([s.rotations for s in states]), torch.cat([s.translation for s in states]))
 
 
 def descendants(parents: tuple[int, ...]) -> Float[Tensor, "bone bone"]:
@@ -60,13 +64,18 @@ def bone_transforms(
     return posed_from_rest(state.rotations, state.translation, joints, parents)
 
 
-def pose_points(
-    points: SurfacePoints, transforms: Float[Tensor, "start bone 4 4"]
-) -> tuple[Float[Tensor, "start point 3"], Float[Tensor, "start point 3"]]:
-    """Posed positions and (unnormalised) normals."""
-    blended = (points.weights @ transforms[:, :, :3].flatten(2)).unflatten(-1, (3, 4))
-    rotation, shift = blended[..., :3], blended[..., 3]
-    return (rotation @ points.rest[..., None])[..., 0] + shift, (rotation @ points.normals[..., None])[..., 0]
+def blended_transforms(
+    weights: Float[Tensor, "#start point bone"], transforms: Float[Tensor, "start bone 4 4"]
+) -> tuple[Float[Tensor, "start point 3 3"], Float[Tensor, "start point 3"]]:
+    """Each point's transform by linear blend skinning (as in SMPL): its linear part and its shift."""
+    blended = (weights @ transforms[:, :, :3].flatten(2)).unflatten(-1, (3, 4))
+    return blended[..., :3], blended[..., 3]
+
+
+def pose_points(points: SurfacePoints, transforms: Float[Tensor, "start bone 4 4"]) -> Float[Tensor, "start point 3"]:
+    """Posed positions."""
+    linear, shift = blended_transforms(points.weights, transforms)
+    return (linear @ points.rest[..., None])[..., 0] + shift
 
 
 def pose_jacobian(
@@ -116,7 +125,7 @@ def shape_jacobian(
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross product along the last axis; torch.linalg.cross copies its broadcast inputs and takes three times as long."""
+    """Cross product along the last axis; torch.linalg.cross copies broadcast inputs: three times as slow."""
     ax, ay, az = a.unbind(-1)
     bx, by, bz = b.unbind(-1)
     return torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)

@@ -1,35 +1,41 @@
-"""Turn a bare body into the person scanned: shape, joints, and clothes as displacements along the normals."""
+"""Fit one person to all scans together: a shape shared by the sequence and a pose for each scan."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from scipy.sparse import coo_matrix, csr_matrix, diags
-from scipy.sparse.linalg import cg
-from torch import Tensor
 
 from body_models.body import Body, BodyModel
+from data_prep.registration.clothes import fit_clothes
+from data_prep.registration.coarse import SEARCH_POINTS, PoseSearch
 from data_prep.registration.fine import (
     FineScan,
     Matches,
+    ScanBlocks,
     ShapeSpace,
     match,
     pose_body,
+    random_faces,
     reshaped,
     scan_blocks,
     solve_shape,
 )
-from data_prep.registration.kinematics import PoseState, bone_transforms
-from data_prep.registration.solve import MAX_TURN, PosePrior
+from data_prep.registration.kinematics import PoseState
+from data_prep.registration.parallel import Workers
+from data_prep.registration.solve import PosePrior, shortened
 from data_prep.surface import Surface
 
-PROBES = 2500
-"""Points tried from the body's side for each scan and step."""
-
-
-BARE_HANDS = 2.0
-"""Weight of keeping the hands as the body model has them, against one match a scan and vertex."""
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, steps done and steps in all."""
+STAGE = "fitting the person's shape"
+SHAPE_SCALES = (0.06, 0.06, 0.05, 0.05, 0.04, 0.04, 0.03, 0.03)
+JOINT_SCALES = (0.06, 0.05, 0.05)
+CLOTHES_SCALE = 0.06
+"""Robust scales, metres: one Gauss-Newton step for each."""
+CLEARLY = 0.15
+"""Matching cost that a pose searched anew must save to replace the old one."""
+SMOOTHNESS = (8.0, 4.0, 3.0)
+"""How stiff the clothes are in each turn of fitting them."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,49 @@ class Person:
 
     body: Body
     states: list[PoseState]
+
+
+def personalise(
+    model: BodyModel, person: Person, scans: list[FineScan], seed: int, workers: Workers, progress: Progress
+) -> Person:
+    """Shape, then clothes, joints and poses in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    turns = len(SMOOTHNESS) + 1
+    progress(STAGE, 0, turns)
+    person = fit_shape(person, scans, shape_space(model, 0.015), SHAPE_SCALES, generator, workers)
+    for turn, smoothness in enumerate(SMOOTHNESS):
+        progress(STAGE, turn + 1, turns)
+        person = dress(person, scans, smoothness, generator, workers)
+        if turn == 0:
+            person = look_again(person, scans, workers)
+        person = fit_shape(person, scans, joint_space(person.body, 0.01), JOINT_SCALES, generator, workers)
+    progress(STAGE, turns, turns)
+    return person
+
+
+def look_again(person: Person, scans: list[FineScan], workers: Workers) -> Person:
+    """Search the worse half of the poses anew with the person's own body, and keep what fits clearly better."""
+    search = PoseSearch(person.body)
+    points = [scan.samples.first(SEARCH_POINTS) for scan in scans]
+    costs = [float(search.cost(p, state)) for p, state in zip(points, person.states, strict=True)]
+
+    def look(number: int) -> PoseState:
+        found = search.find(points[number], person.states[number])
+        return found.best if found.cost[0] < costs[number] - CLEARLY else person.states[number]
+
+    worse = sorted(range(len(scans)), key=lambda number: -costs[number])[: (len(scans) + 1) // 2]
+    states = list(person.states)
+    for number, state in zip(worse, workers.map(look, worse), strict=True):
+        states[number] = state
+    return Person(person.body, states)
+
+
+def dress(
+    person: Person, scans: list[FineScan], smoothness: float, generator: torch.Generator, workers: Workers
+) -> Person:
+    """Displace the person's surface along its normals towards all scans; poses stay."""
+    matches = match_all(person, scans, CLOTHES_SCALE, generator, workers)
+    return Person(fit_clothes(person.body, person.states, matches, smoothness), person.states)
 
 
 def shape_space(model: BodyModel, joint_sigma: float) -> ShapeSpace:
@@ -68,97 +117,40 @@ def fit_shape(
     space: ShapeSpace,
     scales: tuple[float, ...],
     generator: torch.Generator,
-    free_poses: bool = True,
+    workers: Workers,
 ) -> Person:
-    """Fit the shared shape and, unless they are given, the poses; one Gauss-Newton step for each robust scale (metres)."""
-    body, states = person.body, list(person.states)
-    prior = PosePrior.of(body)
+    """Fit the shared shape and the poses; one Gauss-Newton step for each robust scale (metres)."""
+    prior = PosePrior.of(person.body)
     values = torch.zeros(len(space.precision))
     for scale in scales:
-        matches = match_all(body, states, scans, scale, generator)
-        blocks = [scan_blocks(body, m, state, prior, space) for m, state in zip(matches, states, strict=True)]
-        if not free_poses:
-            blocks = [block.with_fixed_pose() for block in blocks]
+        blocks = all_blocks(person, match_all(person, scans, scale, generator, workers), prior, space, workers)
         step, turns = solve_shape(blocks, values, space)
-        body, values = reshaped(body, space, step), values + step
-        if free_poses:
-            states = [state.moved(_shortened(turn)) for state, turn in zip(states, turns, strict=True)]
-    return Person(body, states)
+        values = values + step
+        states = [state.moved(shortened(turn)) for state, turn in zip(person.states, turns, strict=True)]
+        person = Person(reshaped(person.body, space, step), states)
+    return person
+
+
+def all_blocks(
+    person: Person, matches: list[Matches], prior: PosePrior, space: ShapeSpace, workers: Workers
+) -> list[ScanBlocks]:
+    """Every scan's distances, linearised about the person."""
+
+    def linearise(number: int) -> ScanBlocks:
+        return scan_blocks(person.body, matches[number], person.states[number], prior, space)
+
+    return workers.map(linearise, range(len(matches)))
 
 
 def match_all(
-    body: Body, states: list[PoseState], scans: list[FineScan], scale: float, generator: torch.Generator
+    person: Person, scans: list[FineScan], scale: float, generator: torch.Generator, workers: Workers
 ) -> list[Matches]:
     """Matches of every scan, probing the body at random faces by area."""
-    areas = Surface(body.vertices, body.faces).face_areas
-    posed = Surface(body.vertices, body.faces)
-    matches = []
-    for state, scan in zip(states, scans, strict=True):
-        posed.update(pose_body(body, state))
-        probes = torch.multinomial(areas, PROBES, replacement=True, generator=generator)
-        matches.append(match(body, posed, scan, probes, scale))
-    return matches
+    body, rest = person.body, Surface(person.body.vertices, person.body.faces)
+    probes = [random_faces(rest, generator) for _ in scans]
 
+    def match_one(number: int) -> Matches:
+        posed = Surface(pose_body(body, person.states[number]), body.faces)
+        return match(body, posed, scans[number], probes[number], scale)
 
-def fit_clothes(
-    person: Person, scans: list[FineScan], scale: float, smoothness: float, generator: torch.Generator
-) -> Person:
-    """Displace the surface along its normals towards all scans at once, smoothly (clothes, hair, shoes).
-
-    Solves `sum w (c d - r)^2 + smoothness |L d|^2` for the displacements d, r the distance that is left along the scan's
-    normal, c the cosine between the two normals, L the umbrella Laplacian.
-    """
-    body = person.body
-    surface = Surface(body.vertices, body.faces)
-    rows, values, weights, residuals = [], [], [], []
-    offset = 0
-    all_matches = match_all(body, person.states, scans, scale, generator)
-    for matches, state in zip(all_matches, person.states, strict=True):
-        cosine, residual = _along_normals(body, surface.vertex_normals, matches, state)
-        rows.append(torch.arange(len(residual)).repeat_interleave(3) + offset)
-        values.append((cosine[:, None] * matches.corners).flatten())
-        weights.append(matches.weights / len(scans))
-        residuals.append(residual)
-        offset += len(residual)
-    columns = torch.cat([m.vertices.flatten() for m in all_matches])
-    design = coo_matrix(
-        (torch.cat(values).numpy(), (torch.cat(rows).numpy(), columns.numpy())), shape=(offset, len(body.vertices))
-    ).tocsr()
-    weight = diags(torch.cat(weights).numpy())
-    laplacian = umbrella_laplacian(body.faces.numpy(), len(body.vertices))
-    matrix = design.T @ weight @ design + smoothness * (laplacian.T @ laplacian) + diags(1e-3 + _bareness(body))
-    solution, _ = cg(matrix, design.T @ (weight @ torch.cat(residuals).numpy()), rtol=1e-4, maxiter=400)
-    displacement = torch.from_numpy(solution).float()[:, None] * surface.vertex_normals
-    return Person(replace(body, vertices=body.vertices + displacement), person.states)
-
-
-def _bareness(body: Body) -> np.ndarray:
-    """Stiffness of the fingers against displacement: nobody wears much there, and matches jump between fingers."""
-    hands = [j for j, name in enumerate(body.skeleton.joint_names) if name.endswith(("_hand", "_wrist"))]
-    return BARE_HANDS * body.skinning_weights[:, hands].sum(1).numpy().astype(np.float64)
-
-
-def umbrella_laplacian(faces: np.ndarray, vertex_count: int) -> csr_matrix:
-    """Each vertex minus the mean of its neighbours."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, 1), axis=0)
-    both = np.concatenate([edges, edges[:, ::-1]])
-    adjacency = coo_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(vertex_count, vertex_count)).tocsr()
-    degree = np.maximum(np.asarray(adjacency.sum(1))[:, 0], 1.0)
-    return (diags(np.ones(vertex_count)) - diags(1.0 / degree) @ adjacency).tocsr()
-
-
-def _along_normals(
-    body: Body, rest_normals: Float[Tensor, "vertex 3"], matches: Matches, state: PoseState
-) -> tuple[Float[Tensor, "match"], Float[Tensor, "match"]]:
-    """Cosine between the body's posed normal and the scan's, and the distance left along the scan's normal."""
-    transforms = bone_transforms(state, body.joints[None], body.skeleton.parents)[0]
-    blended = (matches.points.weights[0] @ transforms[:, :3].flatten(1)).unflatten(-1, (3, 4))
-    posed = (blended[..., :3] @ matches.points.rest[0][..., None])[..., 0] + blended[..., 3]
-    normals = (rest_normals[matches.vertices] * matches.corners[..., None]).sum(1)
-    turned = (blended[..., :3] @ normals[..., None])[..., 0]
-    return (turned * matches.normals).sum(1), ((matches.targets - posed) * matches.normals).sum(1)
-
-
-def _shortened(step: Float[Tensor, "1 parameter"]) -> Float[Tensor, "1 parameter"]:
-    return step * (MAX_TURN / step[:, :-3].abs().amax().clamp_min(MAX_TURN))
+    return workers.map(match_one, range(len(scans)))

@@ -58,9 +58,7 @@ def limits(skeleton: Skeleton) -> tuple[Float[Tensor, "bone 3"], Float[Tensor, "
     lower, upper = [], []
     for name in skeleton.joint_names:
         low, high = _LIMITS.get(_kind(name).rstrip("123"), ((-9.0,) * 3, (9.0,) * 3))
-        if (
-            name.startswith("right_") and name != "right_elbow"
-        ):  # mirroring at the YZ plane flips the y and z components
+        if name.startswith("right_") and name != "right_elbow":  # mirroring at the YZ plane flips y and z
             low, high = (low[0], -high[1], -high[2]), (high[0], -low[1], -low[2])
         lower.append(low)
         upper.append(high)

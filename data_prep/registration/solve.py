@@ -1,10 +1,10 @@
-"""One damped Gauss-Newton step of a pose towards targets, with the pose prior."""
+"""Damped Gauss-Newton steps of poses: the prior that keeps joints natural, robust weights, the linear solve."""
 
 from dataclasses import dataclass
 
 import roma
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from body_models.body import Body
@@ -16,41 +16,57 @@ MAX_TURN = 0.5
 
 
 @dataclass(frozen=True)
-class PosePrior:
-    """Quadratic pull towards a mean pose plus soft walls at the joint limits."""
+class PriorTerms:
+    """The prior's share of the normal equations; joints do not interact in it and the translation is free."""
 
-    mean: Float[Tensor, "bone 3"]
+    blocks: Float[Tensor, "start bone 3 3"]
+    pull: Float[Tensor, "start bone 3"]
+    """Negative gradient."""
+    energy: Float[Tensor, "start"]
+
+    def padded_pull(self) -> Float[Tensor, "start parameter"]:
+        """The pull on all parameters, zero on the translation."""
+        return torch.nn.functional.pad(self.pull.flatten(1), (0, 3))
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """Quadratic pull towards the rest pose plus soft walls at the joint limits (radians)."""
+
     softness: Float[Tensor, "bone"]
     lower: Float[Tensor, "bone 3"]
     upper: Float[Tensor, "bone 3"]
     frames: Float[Tensor, "bone 3 3"]
-    strength: float = 1.0
     wall: float = 200.0
 
     @staticmethod
-    def of(body: Body, strength: float = 1.0) -> "PosePrior":
+    def of(body: Body) -> "PosePrior":
         """The prior of a body whose joints carry SMPL's names."""
         lower, upper = limits(body.skeleton)
-        mean = torch.zeros(len(body.skeleton), 3)
-        return PosePrior(mean, softness(body.skeleton), lower, upper, limit_frames(body), strength)
+        return PosePrior(softness(body.skeleton), lower, upper, limit_frames(body))
 
-    def terms(
-        self, state: PoseState
-    ) -> tuple[Float[Tensor, "start parameter parameter"], Float[Tensor, "start parameter"], Float[Tensor, "start"]]:
-        """Gauss-Newton matrix, negative gradient and energy for the joints' parameters (translation free)."""
+    def terms(self, state: PoseState) -> PriorTerms:
+        """Gauss-Newton blocks, negative gradient and energy, by axis-angle vectors (exact for small turns)."""
         angles = roma.rotmat_to_rotvec(state.rotations)
         local = (self.frames @ angles[..., None])[..., 0]
         beyond = (local - self.upper).clamp_min(0) - (self.lower - local).clamp_min(0)
-        precision = self.strength / self.softness[:, None] ** 2
-        pull = precision * (self.mean - angles) - self.wall * (self.frames.mT @ beyond[..., None])[..., 0]
+        precision = self.softness[:, None] ** -2
         active = self.wall * (beyond != 0).to(angles)
-        matrix = torch.diag_embed(precision.expand_as(angles)) + self.frames.mT @ (active[..., None] * self.frames)
-        starts, bones = angles.shape[:2]
-        full = angles.new_zeros(starts, 3 * bones + 3, 3 * bones + 3)
-        for bone in range(bones):
-            full[:, 3 * bone : 3 * bone + 3, 3 * bone : 3 * bone + 3] = matrix[:, bone]
-        energy = (precision * (angles - self.mean) ** 2).sum((1, 2)) + self.wall * (beyond**2).sum((1, 2))
-        return full, torch.cat([pull.flatten(1), angles.new_zeros(starts, 3)], 1), energy
+        blocks = self.frames.mT @ (active[..., None] * self.frames)
+        blocks.diagonal(dim1=-2, dim2=-1).add_(precision)
+        pull = -precision * angles - self.wall * (self.frames.mT @ beyond[..., None])[..., 0]
+        energy = (precision * angles**2).sum((1, 2)) + self.wall * (beyond**2).sum((1, 2))
+        return PriorTerms(blocks, pull, energy)
+
+
+def add_to_joints(
+    matrix: Float[Tensor, "start parameter parameter"], blocks: Float[Tensor, "start bone 3 3"]
+) -> Float[Tensor, "start parameter parameter"]:
+    """Add each joint's block to a matrix over all parameters, in place."""
+    bones = blocks.shape[1]
+    joints = matrix[:, : 3 * bones, : 3 * bones].unflatten(2, (bones, 3)).unflatten(1, (bones, 3))
+    joints.diagonal(dim1=1, dim2=3).add_(blocks.permute(0, 2, 3, 1))
+    return matrix
 
 
 def normal_equations(
@@ -58,7 +74,7 @@ def normal_equations(
     metric: Float[Tensor, "start point 3 3"],
     pull: Float[Tensor, "start point 3"],
 ) -> tuple[Float[Tensor, "start parameter parameter"], Float[Tensor, "start parameter"]]:
-    """Gauss-Newton matrix and negative gradient of `sum (x - target)^T metric (x - target) / 2`; pull = metric (target - x)."""
+    """Gauss-Newton matrix and negative gradient of `sum gap^T metric gap / 2`, gap = target - x, pull = metric gap."""
     rows = jacobian.flatten(1, 2)
     weighted = (metric @ jacobian).flatten(1, 2)
     return rows.mT @ weighted, (rows.mT @ pull.flatten(1)[..., None])[..., 0]
@@ -67,10 +83,15 @@ def normal_equations(
 def damped_step(
     matrix: Float[Tensor, "start parameter parameter"], gradient: Float[Tensor, "start parameter"], damping: float
 ) -> Float[Tensor, "start parameter"]:
-    """Solve the damped system and shorten steps that turn a joint too far."""
+    """Solve the damped, symmetric positive system and shorten steps that turn a joint too far."""
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
     damped = matrix + torch.diag_embed(damping * diagonal + 1e-3 * diagonal.mean(-1, keepdim=True))
-    step = torch.linalg.solve(damped, gradient[..., None])[..., 0]
+    factor, _ = torch.linalg.cholesky_ex(damped)
+    return shortened(torch.cholesky_solve(gradient[..., None], factor)[..., 0])
+
+
+def shortened(step: Float[Tensor, "start parameter"]) -> Float[Tensor, "start parameter"]:
+    """The step, scaled down where it would turn a joint by more than `MAX_TURN`."""
     largest = step[:, :-3].abs().amax(1, keepdim=True)
     return step * (MAX_TURN / largest.clamp_min(MAX_TURN))
 
@@ -78,14 +99,3 @@ def damped_step(
 def geman_mcclure(squared: Float[Tensor, "*batch"], scale: float) -> Float[Tensor, "*batch"]:
     """Robust weight that fades for residuals beyond the scale (same unit as the residual)."""
     return (scale**2 / (scale**2 + squared)) ** 2
-
-
-def facing(a: Float[Tensor, "*batch 3"], b: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-    """How well two normals agree, 0..1."""
-    unit = torch.nn.functional.normalize
-    return (unit(a, dim=-1) * unit(b, dim=-1)).sum(-1).clamp_min(0)
-
-
-def finite_rows(values: Float[Tensor, "start parameter"]) -> Bool[Tensor, "start"]:
-    """Which starts hold finite numbers only."""
-    return torch.isfinite(values).all(1)

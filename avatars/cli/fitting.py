@@ -1,0 +1,115 @@
+"""Verbs that make and measure avatars. Imports wait until a verb runs, so that help is quick."""
+
+import json
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from avatars.fit import Evaluation
+
+
+@dataclass(frozen=True)
+class FitScans:
+    """Fit an avatar to a folder of scans of one person, one pose each."""
+
+    source: tyro.conf.Positional[Path]
+    """Folder of OBJ, PLY, STL, OFF or GLB files, one file, or a quoted pattern such as 'scans/*.ply'."""
+    out: Path
+    """The avatar file to write; work in progress is kept beside it in OUT.work."""
+    poses: Path | None = None
+    """Known poses of the scans (AMASS-style npz, in the order of the files' names); found by registration if absent."""
+    preset: str = "fast"
+    """"fast", "paper", or the path of a YAML file with the same keys."""
+    seed: int = 0
+    """The same seed on the same machine gives the same avatar."""
+    device: str = "auto"
+    """"auto", "cpu", "cuda" or "mps"."""
+    resume: bool = False
+    """Go on from the last checkpoint of an interrupted run."""
+    unit: str = "auto"
+    """The scans' unit of length: auto, m, dm, cm, mm or in."""
+    up: str = "auto"
+    """The scans' up axis: auto, y, z, -y or -z (the last two as --up=-z)."""
+    steps: int | None = None
+    """Optimiser steps, instead of the preset's."""
+
+    def run(self) -> str:
+        """Fit and write the avatar."""
+        from avatars.fit import fit_scans
+
+        avatar = fit_scans(
+            self.source,
+            self.out,
+            poses=self.poses,
+            preset=self.preset,
+            seed=self.seed,
+            device=self.device,
+            resume=self.resume,
+            unit=self.unit,
+            up=self.up,
+            steps=self.steps,
+        )
+        size = self.out.stat().st_size / 1e6
+        film = shlex.join(["avatars", "animate", str(self.out), "--turntable", "--out", "turn.mp4"])
+        return f"Avatar of {len(avatar.poses)} scans: {self.out} ({size:.1f} MB). Look at it with: {film}"
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Compare an avatar with scans of the same person that it has not seen."""
+
+    avatar: tyro.conf.Positional[Path]
+    """An avatar file."""
+    scans: Path
+    """Folder, file or quoted pattern of held-out scans."""
+    poses: Path | None = None
+    """Known poses of these scans (npz); found by registration if absent."""
+    seed: int = 0
+    """Decides on the points at which the two are compared."""
+    unit: str = "auto"
+    """The scans' unit of length: auto, m, dm, cm, mm or in."""
+    up: str = "auto"
+    """The scans' up axis: auto, y, z, -y or -z (the last two as --up=-z)."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Also write the figures and the poses found to this file."""
+
+    def run(self) -> str:
+        """Print a table of the metrics."""
+        from avatars.fit import evaluate
+        from avatars.models import load
+
+        found = evaluate(load(self.avatar), self.scans, poses=self.poses, seed=self.seed, unit=self.unit, up=self.up)
+        lines = [found.table(), *(f"Left out: {name}: {reason}" for name, reason in found.skipped)]
+        if self.json is not None:
+            write_json(found, self.json)
+            lines.append(f"Figures and poses: {self.json}")
+        return "\n".join(lines)
+
+
+def write_json(found: "Evaluation", path: Path) -> None:
+    """Write an evaluation as JSON; figures that do not apply are null."""
+    from data_prep.atomic import replacing
+
+    rows = [
+        {
+            "name": row.name,
+            "iou_box": row.iou_box,
+            "iou_surface": row.iou_surface,
+            "chamfer_mm": row.chamfer_mm,
+            "normal_consistency": row.normal_consistency,
+            "residual_mm": None if math.isnan(row.residual_mm) else row.residual_mm,
+            "pose": row.pose.tolist(),
+            "translation": row.translation.tolist(),
+        }
+        for row in found.rows
+    ]
+    metrics = ("iou_box", "iou_surface", "chamfer_mm", "normal_consistency")
+    stored: dict[str, Any] = {"mean": {name: getattr(found, name) for name in metrics}, "scans": rows}
+    stored["skipped"] = [{"name": name, "reason": reason} for name, reason in found.skipped]
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(stored, indent=2), encoding="utf-8")

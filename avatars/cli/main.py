@@ -1,0 +1,57 @@
+"""Read the command line, run a verb, and turn errors into one message and an exit code."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from avatars import __version__
+from avatars.cli.files import Animate, Export, Info
+from avatars.cli.fitting import Evaluate, FitScans
+
+INPUT_ERROR, INTERRUPTED = 2, 130
+DESCRIPTION = "Animatable avatars from body scans: fit, animate, export, evaluate. --version tells the version."
+
+Verb = FitScans | Animate | Export | Evaluate | Info
+Named = (
+    Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
+    | Annotated[Animate, tyro.conf.subcommand("animate")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0, 2 for input that cannot be used, 130 when stopped by Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in (["--version"], ["-V"]):
+        print(f"avatars {__version__}")
+        return 0
+    style = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    verb: Verb = tyro.cli(Named, prog="avatars", description=DESCRIPTION, args=arguments or ["--help"], config=style)
+    try:
+        return _run(verb)
+    except KeyboardInterrupt:
+        print(f"\n{_stopped(arguments)}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(verb: Verb) -> int:
+    from body_models.errors import InputError  # after parsing: help needs no torch
+
+    try:
+        print(verb.run())
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return INPUT_ERROR
+    return 0
+
+
+def _stopped(arguments: list[str]) -> str:
+    if arguments[0] != "fit-scans":
+        return "Stopped; nothing was written."
+    again = arguments if "--resume" in arguments else [*arguments, "--resume"]
+    return f"Stopped; resume with: {shlex.join(['avatars', *again])}"

@@ -1,0 +1,161 @@
+"""The one optimisation loop: device, progress, curves, checkpoints, resume. A method supplies parameters and losses."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from avatars.fit.progress import Progress
+from body_models import InputError
+from data_prep.atomic import replacing
+
+
+class Method(Protocol):
+    """What is fitted: a module, its learning rates and its losses."""
+
+    module: nn.Module
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters with their learning rates, as torch optimisers take them."""
+        ...
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms of the loss at a step, summed by the loop; random draws come from the generator alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How long to optimise and how often to save."""
+
+    steps: int
+    seed: int = 0
+    device: str = "auto"
+    final_rate: float = 0.05
+    clip: float = 0.0
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+
+def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, progress: Progress) -> None:
+    """Minimise a method's losses with Adam; `folder` receives `checkpoint.safetensors` and tensorboard curves.
+
+    Every step draws from a generator seeded by seed and step, so that a resumed run continues the same sequence. Raises
+    InputError when the loss is no longer finite.
+    """
+    fabric = make_fabric(options.device)
+    optimiser = torch.optim.Adam(method.parameter_groups(), betas=(0.9, 0.99), fused=True)
+    rates = [group["lr"] for group in optimiser.param_groups]
+    checkpoint = folder / "checkpoint.safetensors"
+    first = load_checkpoint(checkpoint, method.module, optimiser) if resume and checkpoint.exists() else 0
+    method.module.train()
+    curves = _curves(folder)
+    task = progress.start("fitting the avatar", options.steps, first)
+    for step in range(first, options.steps):
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * cosine(step / options.steps, options.final_rate)
+        terms = method.losses(step, step_generator(options.seed, step))
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"The loss is no longer finite at step {step}. The last checkpoint is '{checkpoint}'; resume from it "
+                "with a lower learning rate in the preset."
+            )
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        if options.clip > 0:
+            torch.nn.utils.clip_grad_norm_(method.module.parameters(), options.clip)
+        optimiser.step()
+        if step % options.log_every == 0:
+            curves.add(step, terms)
+        progress.advance(task, f"loss {loss.item():.4f}")
+        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
+            save_checkpoint(checkpoint, method.module, optimiser, step + 1)
+    curves.close()
+    progress.finish(task)
+
+
+def make_fabric(device: str) -> Fabric:
+    """Lightning Fabric on the requested device ("auto", "cpu", "cuda"), in full 32-bit precision."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"Unknown device '{device}': choose auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("Device 'cuda' was asked for, but torch sees no CUDA device. Use `--device auto` or `cpu`.")
+    accelerator = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return Fabric(accelerator=accelerator, devices=1, precision="32-true")
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def cosine(progress: float, final: float) -> float:
+    """Factor on the learning rate, from 1 to `final` along half a cosine."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def save_checkpoint(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Write module and optimiser state as one safetensors file, in place of the last one once it is whole."""
+    tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    with replacing(path) as temporary:
+        contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        save_file(contiguous, temporary, metadata={"step": json.dumps(step)})
+
+
+def load_checkpoint(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Restore module and optimiser; returns the number of steps already done."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = int(json.loads((file.metadata() or {})["step"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        module.load_state_dict(_under(tensors, "module."))
+        _restore_optimiser(optimiser, _under(tensors, "optimiser."))
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"The checkpoint '{path}' does not fit this run: {error}. Leave `--resume` away to start anew."
+        ) from error
+    return step
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, stored: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in stored.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+class _Curves:
+    """Tensorboard curves of the loss terms."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "curves"))
+
+    def add(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        for name, value in terms.items():
+            self.writer.add_scalar(f"loss/{name}", value.item(), step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def _curves(folder: Path) -> _Curves:
+    folder.mkdir(parents=True, exist_ok=True)
+    return _Curves(folder)

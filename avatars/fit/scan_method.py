@@ -1,0 +1,102 @@
+"""What SNARF minimises on scans: occupancy of posed points, with poses and joints refined through the implicit gradient."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avatars.fields.occupancy import GridOccupancy
+from avatars.fit.options import FitOptions
+from avatars.fit.pools import PointPools
+from avatars.models.snarf import Snarf
+from body_models import Body
+
+JOINT_WEIGHT = 10.0
+"""Factor of the bootstrapping loss on skinning weights (SNARF, section 3.4)."""
+
+
+class PosedSnarf(nn.Module):
+    """A SNARF model with the poses of the scans that it is fitted to."""
+
+    def __init__(
+        self, snarf: Snarf, poses: Float[Tensor, "scan bone 3"], translations: Float[Tensor, "scan 3"]
+    ) -> None:
+        super().__init__()
+        self.snarf = snarf
+        self.poses = nn.Parameter(poses.clone())
+        self.translations = nn.Parameter(translations.clone())
+
+
+class ScanMethod:
+    """SNARF on a sequence of scans (metres, Y up)."""
+
+    def __init__(self, module: PosedSnarf, body: Body, pools: PointPools, options: FitOptions, exact_poses: bool) -> None:
+        self.module, self.body, self.pools, self.options = module, body, pools, options
+        self.refine = options.refine_poses and not exact_poses
+        for parameter in (module.poses, module.translations, module.snarf.joint_shift):
+            parameter.requires_grad_(self.refine)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Each kind of parameter with its own step size."""
+        snarf, rates = self.module.snarf, self.options.rates
+        groups = [{"params": list(snarf.weights.parameters()), "lr": rates.weights}]
+        if isinstance(snarf.occupancy, GridOccupancy):
+            grids = [snarf.occupancy.base, *snarf.occupancy.tables]
+            rest = [p for p in snarf.occupancy.parameters() if all(p is not grid for grid in grids)]
+            groups += [
+                {"params": [snarf.occupancy.base], "lr": rates.base},
+                {"params": list(snarf.occupancy.tables), "lr": rates.features},
+                {"params": rest, "lr": rates.network},
+            ]
+        else:
+            groups.append({"params": list(snarf.occupancy.parameters()), "lr": rates.network})
+        if self.refine:
+            groups.append({"params": [self.module.poses, self.module.translations], "lr": rates.pose})
+            groups.append({"params": [snarf.joint_shift], "lr": rates.joints})
+        return groups
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Binary cross-entropy of occupancy, and bootstrapping terms in the first steps of an MLP."""
+        scans = self._choose_scans(generator)
+        points, labels = self.pools.draw(scans, self.options.points, generator)
+        pose, translation = self.module.poses[scans], self.module.translations[scans]
+        snarf = self.module.snarf
+        code = snarf.pose_code(pose.detach())
+        if code is not None:
+            shown = torch.rand(len(scans), 1, generator=generator) >= self.options.pose_dropout
+            code = code * shown.to(code)
+        frame = torch.arange(len(scans), device=pose.device).repeat_interleave(self.options.points)
+        logits = snarf(points, frame, pose, translation, code)
+        terms = {"occupancy": functional.binary_cross_entropy_with_logits(logits, labels)}
+        if snarf.options.network == "mlp" and step < self.options.bootstrap * self.options.steps:
+            terms |= self._bootstrap(generator)
+        return terms
+
+    def _choose_scans(self, generator: torch.Generator) -> Int[Tensor, "scan"]:
+        count = len(self.module.poses)
+        return torch.randperm(count, generator=generator)[: self.options.scans_per_step].to(self.module.poses.device)
+
+    def _bootstrap(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Points along the bones are inside, weights on the body's surface are the body model's (canonical space)."""
+        snarf, body = self.module.snarf, self.body
+        bones = snarf.bones()
+        along = torch.rand(len(bones.heads), 5, 1, generator=generator).to(bones.heads)
+        on_bones = (bones.heads[:, None] + along * (bones.tails - bones.heads)[:, None]).flatten(0, 1)
+        size = snarf.options.pose_code
+        code = on_bones.new_zeros(len(on_bones), size) if size else None
+        inside = snarf.canonical_logits(on_bones, code)
+        some = torch.randint(len(body.vertices), (1000,), generator=generator).to(on_bones.device)
+        learned = snarf.weights(self.canonical_vertices[some])
+        return {
+            "bones": functional.binary_cross_entropy_with_logits(inside, torch.ones_like(inside)),
+            "weights": JOINT_WEIGHT * functional.mse_loss(learned, body.skinning_weights.to(learned)[some]),
+        }
+
+    @property
+    def canonical_vertices(self) -> Float[Tensor, "vertex 3"]:
+        """The registered body's surface in the canonical pose."""
+        if not hasattr(self, "_canonical"):
+            self._canonical = self.body.canonical().to(self.module.poses.device)
+        return self._canonical
