@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from body_models.errors import InputError
 
 
@@ -23,14 +25,16 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _put_in_place(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"Cannot write {path}: {reason}. Choose another place, or make room there.") from error
     finally:
         _remove(temporary)
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
+    if temporary.is_file():
+        temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
     if not (temporary.is_dir() and path.is_dir()):
         os.replace(temporary, path)
         return
@@ -38,6 +42,12 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     os.replace(path, old)
     os.replace(temporary, path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _remove(path: Path) -> None:

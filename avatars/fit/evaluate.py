@@ -1,12 +1,13 @@
 """Hold an avatar against scans it has not seen: occupancy overlap, surface distance, normals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.fit.pose import refine_poses
 from avatars.fit.progress import Progress
 from avatars.metrics import chamfer_and_normal_consistency, iou
 from avatars.models import Avatar
@@ -90,8 +91,8 @@ def evaluate(
 ) -> Evaluation:
     """Compare an avatar with held-out scans of the same person.
 
-    The pose of each scan is taken from `poses` (npz, in the order of the scans' names) or found by registering the avatar's
-    own rigged surface to the scan. Raises InputError when no scan can be used.
+    The pose of each scan is taken from `poses` (npz, in the order of the scans' names) or found by registering the
+    avatar's own surface to the scan. Raises InputError when no scan can be used.
     """
     with Progress(quiet) as progress:
         loaded = load_scans(source, unit=unit, up=up)
@@ -106,17 +107,21 @@ def evaluate(
     return Evaluation(tuple(rows), (*loaded.skipped, *found.failed))
 
 
-def _poses(
-    avatar: Avatar, loaded: ScanFolder, poses: Path | str | None, seed: int, progress: Progress
-) -> Registration:
-    """Poses of the scans, given or found."""
+def _poses(avatar: Avatar, loaded: ScanFolder, poses: Path | str | None, seed: int, progress: Progress) -> Registration:
+    """Poses of the scans: given, or found with the rigged surface and then refined with the occupancy itself."""
     if poses is None:
-        return register_to_body(avatar.body(), loaded.scans, seed, progress.stage)
+        found = register_to_body(avatar.body(), loaded.scans, seed, progress.stage)
+        progress.stage("refining poses", 0, 1)
+        by_name = {scan.name: scan for scan in loaded.scans}
+        scans = [by_name[name] for name in found.names]
+        rotations, translations = refine_poses(avatar, scans, found.poses, found.translations, seed)
+        progress.stage("refining poses", 1, 1)
+        return replace(found, poses=rotations.cpu(), translations=translations.cpu())
     motion = load_poses(poses).motion
     if len(motion) != len(loaded.scans) or motion.skeleton != avatar.skeleton:
         raise InputError(
-            f"'{poses}' holds {len(motion)} poses of {len(motion.skeleton)} joints; needed are {len(loaded.scans)} (one a "
-            f"scan) of the avatar's {len(avatar.skeleton)} joints."
+            f"'{poses}' holds {len(motion)} poses of {len(motion.skeleton)} joints; needed are {len(loaded.scans)} "
+            f"(one a scan) of the avatar's {len(avatar.skeleton)} joints."
         )
     names = tuple(scan.name for scan in loaded.scans)
     unknown = torch.full((len(names),), torch.nan)

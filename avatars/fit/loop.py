@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -18,10 +18,14 @@ from body_models import InputError
 from data_prep.atomic import replacing
 
 
+@runtime_checkable
 class Method(Protocol):
     """What is fitted: a module, its learning rates and its losses."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """All that is optimised."""
+        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rates, as torch optimisers take them."""
@@ -118,7 +122,7 @@ def load_checkpoint(path: Path, module: nn.Module, optimiser: torch.optim.Optimi
     try:
         with safe_open(path, framework="pt") as file:
             step = int(json.loads((file.metadata() or {})["step"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
         module.load_state_dict(_under(tensors, "module."))
         _restore_optimiser(optimiser, _under(tensors, "optimiser."))
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:

@@ -23,11 +23,11 @@ class LearningRates:
     """Feature grids."""
     network: float = 2e-3
     """Decoder and pose code, or the MLPs of the paper preset."""
-    weights: float = 2e-3
+    weights: float = 1e-3
     """Skinning-weight logits."""
-    pose: float = 3e-4
+    pose: float = 2e-3
     """Joint angles (radians) and translations (metres)."""
-    joints: float = 1e-4
+    joints: float = 3e-4
     """Joint centres (metres)."""
     final: float = 0.05
     """Share of every rate that is left at the end of the cosine schedule; 1 keeps them constant."""
@@ -37,7 +37,7 @@ class LearningRates:
 class FitOptions:
     """How an avatar is fitted to scans."""
 
-    steps: int = 800
+    steps: int = 700
     """Optimiser steps."""
     points: int = 1000
     """Points of each scan in a step."""
@@ -56,7 +56,7 @@ class FitOptions:
     refine_poses: bool = True
     """Improve the registered poses and joint centres together with the avatar (never poses that were given)."""
     bootstrap: float = 0.02
-    """Share of steps with SNARF's bootstrapping losses: bones are occupied, joints belong to their bone (MLP fields)."""
+    """Share of steps with SNARF's bootstrapping losses: bones are occupied, weights the body's (MLP fields only)."""
     clip: float = 0.0
     """Largest gradient norm; 0 leaves gradients alone."""
     rates: LearningRates = field(default_factory=LearningRates)
@@ -84,7 +84,9 @@ def _preset_text(name: str) -> str:
         return path.read_text(encoding="utf-8")
     file = resources.files("configs") / f"{name}.yaml"
     if not file.is_file():
-        known = sorted(p.name.removesuffix(".yaml") for p in resources.files("configs").iterdir() if p.name.endswith(".yaml"))
+        known = sorted(
+            p.name.removesuffix(".yaml") for p in resources.files("configs").iterdir() if p.name.endswith(".yaml")
+        )
         raise InputError(f"No preset '{name}'. Presets: {', '.join(known)}; or give the path of a YAML file.")
     return file.read_text(encoding="utf-8")
 
@@ -96,7 +98,9 @@ def _build(kind: Any, stored: object, where: str) -> Any:
     hints = get_type_hints(kind)
     unknown = set(stored) - set(hints)
     if unknown:
-        raise InputError(f"{where}: unknown option {', '.join(map(repr, sorted(unknown)))}. Options: {', '.join(hints)}.")
+        raise InputError(
+            f"{where}: unknown option {', '.join(map(repr, sorted(unknown)))}. Options: {', '.join(hints)}."
+        )
     values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in stored.items()}
     return dataclasses.replace(kind(), **values)
 

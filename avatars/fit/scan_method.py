@@ -1,4 +1,4 @@
-"""What SNARF minimises on scans: occupancy of posed points, with poses and joints refined through the implicit gradient."""
+"""What SNARF minimises on scans: occupancy of posed points; poses and joints move with it (implicit gradient)."""
 
 from typing import Any
 
@@ -32,7 +32,9 @@ class PosedSnarf(nn.Module):
 class ScanMethod:
     """SNARF on a sequence of scans (metres, Y up)."""
 
-    def __init__(self, module: PosedSnarf, body: Body, pools: PointPools, options: FitOptions, exact_poses: bool) -> None:
+    def __init__(
+        self, module: PosedSnarf, body: Body, pools: PointPools, options: FitOptions, exact_poses: bool
+    ) -> None:
         self.module, self.body, self.pools, self.options = module, body, pools, options
         self.refine = options.refine_poses and not exact_poses
         for parameter in (module.poses, module.translations, module.snarf.joint_shift):

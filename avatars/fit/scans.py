@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
-from avatars.fit.options import FitOptions, load_preset
+from avatars.fit.options import load_preset
 from avatars.fit.pools import build_pools
 from avatars.fit.progress import Progress
 from avatars.fit.scan_method import PosedSnarf, ScanMethod
 from avatars.models import Avatar, AvatarInfo, save, snarf_from_body
-from body_models import InputError, load_anny
+from body_models import InputError, load_anny, load_poses, retarget
 from data_prep.atomic import replacing
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
 from data_prep.registration import Registration, register, register_known_poses
@@ -51,9 +51,9 @@ def fit_scans(
 ) -> Avatar:
     """Fit an avatar to a folder of scans of one person, one pose each, and write it to the file `out`.
 
-    `poses` (an npz, see `body_models.load_poses`) gives known poses in the order of the scans' names; otherwise they are
-    found by registration. Work goes on in `<out>.work`: the registered dataset, checkpoints and tensorboard curves, from
-    which `resume` continues after an interruption. Raises InputError for input that cannot be used.
+    `poses` (an npz, see `body_models.load_poses`) gives known poses in the order of the scans' names; otherwise
+    they are found by registration. Work goes on in `<out>.work`: the registered dataset, checkpoints and tensorboard
+    curves, from which `resume` continues after an interruption. Raises InputError for input that cannot be used.
     """
     out = Path(out)
     options = load_preset(preset)
@@ -94,8 +94,8 @@ def _prepare_work(work: Path, job: Job, resume: bool) -> None:
         changed = [name for name, value in dataclasses.asdict(job).items() if before.get(name) != value]
         if changed:
             raise InputError(
-                f"'{work}' was started with other settings ({', '.join(changed)} differ). Resume with the same ones, or "
-                "leave `--resume` away to start anew."
+                f"'{work}' was started with other settings ({', '.join(changed)} differ). Resume with the same ones, "
+                "or leave `--resume` away to start anew."
             )
         return
     if work.exists() and not record.is_file() and any(work.iterdir()):
@@ -128,30 +128,30 @@ def _dataset(job: Job, folder: Path, progress: Progress) -> ScanDataset:
         scans=[by_name[name] for name in found.names],
         skipped=(*loaded.skipped, *found.failed),
         notes=tuple(loaded.notes),
-        exact_poses=job.poses is not None,
+        exact_poses=job.poses is not None and load_poses(job.poses).body_model == load_anny().name,
     )
     write_dataset(dataset, folder)
     return dataset
 
 
 def register_with_poses(scans: list[Scan], poses: Path | str, seed: int, progress: Progress) -> Registration:
-    """Dress the body in poses that the user knows; they must belong to the free body and be as many as the scans."""
-    from body_models import load_poses
-
+    """Poses that the user knows: kept exactly when they are the free body's, else retargeted and refined."""
     known = load_poses(poses)
     if len(known.motion) != len(scans):
         raise InputError(
-            f"'{poses}' holds {len(known.motion)} poses, but there are {len(scans)} scans. Give one pose a scan, in the "
-            "order of the scans' names."
+            f"'{poses}' holds {len(known.motion)} poses, but there are {len(scans)} scans. Give one pose a scan, in "
+            "the order of the scans' names."
         )
     model = load_anny()
-    if known.body_model != "anny" or known.betas is None:
-        raise InputError(
-            f"'{poses}' holds poses of a {known.body_model} body, which do not fit the free body exactly. Leave `--poses` "
-            "away: registration finds them from the scans alone."
-        )
-    progress.say(f"Poses taken from {poses}.")
-    return register_known_poses(model, scans, known.motion.rotations, known.motion.translations, known.betas, seed)
+    if known.body_model == model.name and known.betas is not None:
+        progress.say(f"Poses taken from {poses}.")
+        motion = known.motion
+        return register_known_poses(model, scans, motion.rotations, motion.translations, known.betas, seed)
+    progress.say(
+        f"Poses of a {known.body_model} body from {poses}: brought over to {model.name}, refined on the scans."
+    )
+    hints = retarget(known.motion, model.body()).rotations
+    return register(model, scans, seed, progress.stage, hints)
 
 
 def _report(dataset: ScanDataset, progress: Progress) -> None:

@@ -49,18 +49,24 @@ class Registration:
 
 
 def register(
-    model: BodyModel, scans: Sequence[Scan], seed: int = 0, progress: Progress = lambda stage, done, total: None
+    model: BodyModel,
+    scans: Sequence[Scan],
+    seed: int = 0,
+    progress: Progress = lambda stage, done, total: None,
+    hints: Float[Tensor, "scan bone 3"] | None = None,
 ) -> Registration:
     """Fit shape (shared) and poses to raw scans of one person (metres, Y up, any heading): no landmarks.
 
-    Scans that cannot be explained by a body are left out and named. Raises InputError when none can.
+    `hints` are rough poses, one a scan (axis-angle), to start from besides the usual ones. Scans that cannot be
+    explained by a body are left out and named. Raises InputError when none can.
     """
     failed: dict[str, str] = {}
     with scan_workers() as workers:
         targets = _whole_people(scans, failed)
         volumes = torch.tensor([target.volume for target in targets])
         body = body_of_size(model, float(volumes.median()))
-        targets, states = _find_poses(body, targets, failed, seed, workers, progress)
+        known = {} if hints is None else {scan.name: hint for scan, hint in zip(scans, hints, strict=True)}
+        targets, states = _find_poses(body, targets, failed, seed, workers, progress, known)
         fine = [target.fine(seed) for target in targets]
         person = personalise(model, Person(body, states), fine, seed, workers, progress)
         return _checked(person, targets, fine, failed)
@@ -102,7 +108,7 @@ def register_to_body(
     """
     failed: dict[str, str] = {}
     with scan_workers() as workers:
-        targets, states = _find_poses(body, _whole_people(scans, failed), failed, seed, workers, progress)
+        targets, states = _find_poses(body, _whole_people(scans, failed), failed, seed, workers, progress, {})
         fine = [target.fine(seed) for target in targets]
         pairs = list(zip(fine, states, strict=True))
         refined = workers.map(lambda pair: refine_pose(body, pair[0], pair[1], seed), pairs)
@@ -143,12 +149,24 @@ def _whole_people(scans: Sequence[Scan], failed: dict[str, str]) -> list[_Target
 
 
 def _find_poses(
-    body: Body, targets: list[_Target], failed: dict[str, str], seed: int, workers: Workers, progress: Progress
+    body: Body,
+    targets: list[_Target],
+    failed: dict[str, str],
+    seed: int,
+    workers: Workers,
+    progress: Progress,
+    hints: dict[str, Float[Tensor, "bone 3"]],
 ) -> tuple[list[_Target], list[PoseState]]:
     """The targets in which a person was found, with their rough poses; the others are added to the failed ones."""
     search = PoseSearch(body)
+
+    def find(target: _Target) -> Candidates:
+        hint = hints.get(target.name)
+        extra = None if hint is None else PoseState.from_pose(hint[None], hint.new_zeros(1, 3))
+        return search.find(target.points(seed), extra)
+
     found = workers.map(
-        lambda target: search.find(target.points(seed)),
+        find,
         targets,
         lambda count: progress("finding poses", count, len(targets)),
     )
