@@ -9,7 +9,7 @@ from torch import Tensor
 from body_models.body import Body
 from body_models.skeleton import rotation_matrices
 from data_prep.registration.kinematics import PoseState, SurfacePoints, bone_transforms, pose_points
-from data_prep.registration.priors import limb_options, limb_twists, start_poses, start_rotations
+from data_prep.registration.priors import extremity_options, limb_options, limb_twists, start_poses, start_rotations
 from data_prep.registration.solve import PosePrior
 from data_prep.registration.swarm import Probes, ScanPoints, icp_step, matching_cost
 from data_prep.surface import Surface
@@ -29,7 +29,7 @@ ROUNDS = (
     Round(keep=32, points=350, scales=(0.2, 0.2, 0.15, 0.15, 0.12, 0.12, 0.1, 0.1)),
     Round(keep=6, points=1000, scales=(0.15, 0.1, 0.1, 0.08, 0.08, 0.08, 0.06, 0.06, 0.06, 0.06)),
 )
-LIMB_ROUND = Round(keep=160, points=300, scales=(0.3, 0.2, 0.2, 0.15, 0.15, 0.1, 0.1))
+LIMB_ROUND = Round(keep=192, points=300, scales=(0.3, 0.2, 0.2, 0.15, 0.15, 0.1, 0.1))
 LIMB_TRIALS = 3
 WORTHWHILE = 0.3
 """Cost that a trial of other limb positions must save for another one to follow."""
@@ -113,8 +113,8 @@ class PoseSearch:
 
 
 def limb_variants(body: Body, state: PoseState) -> PoseState:
-    """Each state with each limb in turn put into every other position or twisted: repairs a limb that went astray."""
-    states = [state]
+    """Each state with each limb put elsewhere or twisted, each foot and hand turned: repairs what went astray."""
+    trials = []
     for limb in limb_options(body):
         replaced = state.rotations.repeat_interleave(len(limb.poses), 0)
         replaced[:, list(limb.joints)] = rotation_matrices(limb.poses).repeat(len(state.rotations), 1, 1, 1)
@@ -122,9 +122,15 @@ def limb_variants(body: Body, state: PoseState) -> PoseState:
         twisted = state.rotations.repeat_interleave(len(twists), 0)
         twisted[:, limb.upper] = twisted[:, limb.upper] @ twists.repeat(len(state.rotations), 1, 1)
         twisted[:, limb.lower] = bend
-        for rotations in (replaced, twisted):
-            copies = len(rotations) // len(state.rotations)
-            states.append(PoseState(rotations, state.translation.repeat_interleave(copies, 0)))
+        trials += [replaced, twisted]
+    for joint, turns in extremity_options(body):
+        turned = state.rotations.repeat_interleave(len(turns), 0)
+        turned[:, joint] = turns.repeat(len(state.rotations), 1, 1)
+        trials.append(turned)
+    states = [state]
+    for rotations in trials:
+        copies = len(rotations) // len(state.rotations)
+        states.append(PoseState(rotations, state.translation.repeat_interleave(copies, 0)))
     return PoseState.join(states)
 
 

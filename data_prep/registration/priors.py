@@ -21,7 +21,7 @@ _SOFTNESS = {
 _LIMITS = {
     "knee": ((-0.1, -0.5, -0.35), (2.6, 0.5, 0.35)),
     "hip": ((-2.8, -1.2, -1.0), (1.0, 1.2, 1.7)),
-    "ankle": ((-0.9, -0.6, -0.6), (0.9, 0.6, 0.6)),
+    "ankle": ((-1.2, -0.7, -0.7), (0.9, 0.7, 0.7)),
     "foot": ((-0.8, -0.2, -0.2), (0.4, 0.2, 0.2)),
     "collar": ((-0.4, -0.5, -0.3), (0.4, 0.5, 0.6)),
     "shoulder": ((-2.2, -2.0, -1.2), (2.2, 1.6, 2.6)),
@@ -46,6 +46,11 @@ _LEG_DEGREES = (
     ((25.0, 0.0, 0.0), 20.0), ((10.0, 0.0, 0.0), 90.0), ((0.0, 0.0, 50.0), 0.0), ((-60.0, 0.0, 60.0), 40.0),
 )  # fmt: skip
 """Left hip turns and knee bends to try, degrees: straight, stride, kick, seated, back, heel up, spread, climbing."""
+
+
+_ANKLE_DEGREES = ((-50.0, 0.0, 0.0), (-25.0, 0.0, 0.0), (35.0, 0.0, 0.0), (0.0, 0.0, 30.0), (0.0, 0.0, -30.0))
+_WRIST_DEGREES = ((50.0, 0.0, 0.0), (-50.0, 0.0, 0.0), (0.0, 0.0, 50.0), (0.0, 0.0, -50.0))
+"""Left ankle and wrist turns to try, degrees: feet and hands are small enough to be left behind by the search."""
 
 
 def softness(skeleton: Skeleton) -> Float[Tensor, "bone"]:
@@ -164,6 +169,17 @@ def limb_twists(body: Body, upper: int, lower: int) -> tuple[Float[Tensor, "twis
     angles = torch.tensor([-100.0, -50.0, 0.0, 50.0, 100.0]).deg2rad()
     bend_axis = limit_frames(body)[lower][0]
     return roma.rotvec_to_rotmat(angles[:, None] * axis), roma.rotvec_to_rotmat(bend_axis * math.radians(60.0))
+
+
+def extremity_options(body: Body) -> list[tuple[int, Float[Tensor, "option 3 3"]]]:
+    """Each ankle and wrist with rotations to try it in."""
+    options = []
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        mirror = torch.tensor([1.0, sign, sign])
+        for name, degrees in (("ankle", _ANKLE_DEGREES), ("wrist", _WRIST_DEGREES)):
+            turns = torch.tensor(degrees).deg2rad() * mirror
+            options.append((body.skeleton.index(f"{side}_{name}"), roma.rotvec_to_rotmat(turns)))
+    return options
 
 
 def _kind(name: str) -> str:
