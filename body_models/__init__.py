@@ -3,8 +3,9 @@
 from body_models.amass import Poses, load_poses, write_amass
 from body_models.anny import load_anny
 from body_models.body import Body, BodyModel, skin
+from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import Motion, load_motion
+from body_models.motion import Motion
 from body_models.retarget import retarget
 from body_models.skeleton import Skeleton
 

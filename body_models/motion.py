@@ -1,7 +1,6 @@
 """A motion clip: rotations of any skeleton's joints over time."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import roma
 import torch
@@ -82,22 +81,6 @@ class Motion:
     def joint_positions(self) -> Float[Tensor, "frame bone 3"]:
         """Where the joints are in each frame (metres)."""
         return transform_points(self.posed_from_rest(), self.rest_joints.expand(len(self), -1, -1))
-
-
-def load_motion(path: str | Path) -> Motion:
-    """Read a clip from a BVH file or an AMASS-type `.npz`; raises InputError for anything else."""
-    from body_models.amass import load_poses
-    from body_models.bvh import load_bvh
-
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".bvh":
-        return load_bvh(path)
-    if suffix == ".npz":
-        return load_poses(path).motion
-    raise InputError(
-        f"{path}: motion clips are read from .bvh and .npz (AMASS) files, not from '{suffix or 'no suffix'}'."
-    )
 
 
 def _slerp(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from body_models.bvh import load_bvh
+from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import load_motion
 from body_models.rigs import match_joints
 from tests.shared_data import shared
 

@@ -6,8 +6,9 @@ import torch
 
 from body_models.amass import smpl_rest_joints
 from body_models.anny import compact_skeleton
+from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import Motion, load_motion
+from body_models.motion import Motion
 
 
 def random_motion(frames: int = 12, seed: int = 0) -> Motion:

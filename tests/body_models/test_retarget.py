@@ -10,8 +10,9 @@ from body_models import load_anny
 from body_models.amass import smpl_rest_joints
 from body_models.anny import compact_skeleton
 from body_models.body import Body
+from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import Motion, load_motion
+from body_models.motion import Motion
 from body_models.retarget import retarget
 from body_models.rigs import RIGS, match_joints
 from body_models.skeleton import Skeleton
