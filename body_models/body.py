@@ -56,6 +56,17 @@ class Body:
         """The surface in the canonical pose."""
         return self.pose_vertices(self.canonical_pose, self.joints.new_zeros(3))
 
+    def to(self, device: torch.device | str) -> "Body":
+        """The same body on a device."""
+        return replace(
+            self,
+            vertices=self.vertices.to(device),
+            faces=self.faces.to(device),
+            skinning_weights=self.skinning_weights.to(device),
+            joints=self.joints.to(device),
+            canonical_pose=self.canonical_pose.to(device),
+        )
+
     def subset(self, keep: Int[Tensor, "kept"]) -> "Body":
         """The same body with some of its vertices only and no faces, for cheap posing."""
         empty = self.faces.new_zeros((0, 3))

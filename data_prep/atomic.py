@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -34,7 +34,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 def _put_in_place(temporary: Path, path: Path) -> None:
     if temporary.is_file():
-        temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
+        with suppress(OSError):  # file systems without permissions
+            temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
     if not (temporary.is_dir() and path.is_dir()):
         os.replace(temporary, path)
         return
@@ -52,7 +53,8 @@ def _umask() -> int:
 
 def _remove(path: Path) -> None:
     """Delete what a failed block left behind, without hiding why it failed."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    elif path.exists():
-        path.unlink()
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.fit.options import check_seed
 from avatars.fit.pose import refine_poses
 from avatars.fit.progress import Progress
+from avatars.fit.scans import left_out
 from avatars.metrics import chamfer_and_normal_consistency, iou
 from avatars.models import Avatar
 from body_models import InputError, load_poses
@@ -94,6 +96,7 @@ def evaluate(
     The pose of each scan is taken from `poses` (npz, in the order of the scans' names) or found by registering the
     avatar's own surface to the scan. Raises InputError when no scan can be used.
     """
+    check_seed(seed)
     with Progress(quiet) as progress:
         loaded = load_scans(source, unit=unit, up=up)
         found = _poses(avatar, loaded, poses, seed, progress)
@@ -117,11 +120,17 @@ def _poses(avatar: Avatar, loaded: ScanFolder, poses: Path | str | None, seed: i
         rotations, translations = refine_poses(avatar, scans, found.poses, found.translations, seed)
         progress.stage("refining poses", 1, 1)
         return replace(found, poses=rotations.cpu(), translations=translations.cpu())
-    motion = load_poses(poses).motion
+    known = load_poses(poses)
+    if known.body_model != avatar.info.body_model:
+        raise InputError(
+            f"'{poses}' holds poses of a {known.body_model} body, whose joints are not the avatar's "
+            f"({avatar.info.body_model}). Leave `--poses` away: the poses are then found by registration."
+        )
+    motion = known.motion
     if len(motion) != len(loaded.scans) or motion.skeleton != avatar.skeleton:
         raise InputError(
             f"'{poses}' holds {len(motion)} poses of {len(motion.skeleton)} joints; needed are {len(loaded.scans)} "
-            f"(one a scan) of the avatar's {len(avatar.skeleton)} joints."
+            f"(one a scan) of the avatar's {len(avatar.skeleton)} joints.{left_out(loaded.skipped)}"
         )
     names = tuple(scan.name for scan in loaded.scans)
     unknown = torch.full((len(names),), torch.nan)

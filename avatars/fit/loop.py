@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
 from body_models import InputError
 from data_prep.atomic import replacing
@@ -48,12 +50,17 @@ class LoopOptions:
     checkpoint_every: int = 100
     log_every: int = 10
 
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("checkpoint_every", 1), ("log_every", 1), ("clip", 0)):
+            check_range(name, getattr(self, name), least)
+        check_seed(self.seed)
+
 
 def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, progress: Progress) -> None:
     """Minimise a method's losses with Adam; `folder` receives `checkpoint.safetensors` and tensorboard curves.
 
     Every step draws from a generator seeded by seed and step, so that a resumed run continues the same sequence. Raises
-    InputError when the loss is no longer finite.
+    InputError when the loss or a parameter is no longer finite, or when the folder cannot be written.
     """
     fabric = make_fabric(options.device)
     optimiser = torch.optim.Adam(method.parameter_groups(), betas=(0.9, 0.99), fused=True)
@@ -61,30 +68,33 @@ def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, p
     checkpoint = folder / "checkpoint.safetensors"
     first = load_checkpoint(checkpoint, method.module, optimiser) if resume and checkpoint.exists() else 0
     method.module.train()
-    curves = _curves(folder)
     task = progress.start("fitting the avatar", options.steps, first)
-    for step in range(first, options.steps):
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * cosine(step / options.steps, options.final_rate)
-        terms = method.losses(step, step_generator(options.seed, step))
-        loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"The loss is no longer finite at step {step}. The last checkpoint is '{checkpoint}'; resume from it "
-                "with a lower learning rate in the preset."
-            )
-        optimiser.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        if options.clip > 0:
-            torch.nn.utils.clip_grad_norm_(method.module.parameters(), options.clip)
-        optimiser.step()
-        if step % options.log_every == 0:
-            curves.add(step, terms)
-        progress.advance(task, f"loss {loss.item():.4f}")
-        if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
-            save_checkpoint(checkpoint, method.module, optimiser, step + 1)
-    curves.close()
+    with _curves(folder, first) as curves:
+        for step in range(first, options.steps):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * cosine(step / options.steps, options.final_rate)
+            terms = method.losses(step, step_generator(options.seed, step))
+            loss = torch.stack(list(terms.values())).sum()
+            if not torch.isfinite(loss):
+                raise _diverged("loss is", step, checkpoint)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            if options.clip > 0:
+                torch.nn.utils.clip_grad_norm_(method.module.parameters(), options.clip)
+            optimiser.step()
+            if step % options.log_every == 0:
+                curves.add(step, terms)
+            progress.advance(task, f"loss {loss.item():.4f}")
+            if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
+                if not all(parameter.isfinite().all() for parameter in method.module.parameters()):
+                    raise _diverged("parameters are", step, checkpoint)
+                save_checkpoint(checkpoint, method.module, optimiser, step + 1)
     progress.finish(task)
+
+
+def _diverged(what: str, step: int, checkpoint: Path) -> InputError:
+    kept = f"The last checkpoint is '{checkpoint}'; resume from it" if checkpoint.exists() else "Start anew"
+    return InputError(f"The {what} no longer finite at step {step}. {kept} with lower learning rates in the preset.")
 
 
 def make_fabric(device: str) -> Fabric:
@@ -123,11 +133,14 @@ def load_checkpoint(path: Path, module: nn.Module, optimiser: torch.optim.Optimi
         with safe_open(path, framework="pt") as file:
             step = int(json.loads((file.metadata() or {})["step"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+        state = _optimiser_state(optimiser, _under(tensors, "optimiser."))
         module.load_state_dict(_under(tensors, "module."))
-        _restore_optimiser(optimiser, _under(tensors, "optimiser."))
-    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]  # torch lists every parameter, a line each
         raise InputError(
-            f"The checkpoint '{path}' does not fit this run: {error}. Leave `--resume` away to start anew."
+            f"The checkpoint '{path}' does not fit this run or is damaged ({reason}). "
+            "Leave `--resume` away to start anew."
         ) from error
     return step
 
@@ -136,30 +149,45 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _restore_optimiser(optimiser: torch.optim.Optimizer, stored: dict[str, Tensor]) -> None:
+def _optimiser_state(optimiser: torch.optim.Optimizer, stored: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The state of each parameter by its number; raises ValueError when it is of another number or shape."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in stored.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, values in state.items():
+        moments = [value.shape for key, value in values.items() if key != "step"]
+        if not 0 <= number < len(parameters) or any(shape != parameters[number].shape for shape in moments):
+            raise ValueError(f"the optimiser's state {number} is of another model")
+    return state
 
 
 class _Curves:
-    """Tensorboard curves of the loss terms."""
+    """Tensorboard curves of the loss terms; those of steps that are done again after a resumption are replaced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder / "curves"))
+        self.writer = SummaryWriter(str(folder / "curves"), purge_step=first or None)
 
     def add(self, step: int, terms: Mapping[str, Tensor]) -> None:
         for name, value in terms.items():
             self.writer.add_scalar(f"loss/{name}", value.item(), step)
 
-    def close(self) -> None:
-        self.writer.close()
 
-
-def _curves(folder: Path) -> _Curves:
-    folder.mkdir(parents=True, exist_ok=True)
-    return _Curves(folder)
+@contextmanager
+def _curves(folder: Path, first: int) -> Iterator[_Curves]:
+    """Curves that are closed in any case; raises InputError when they cannot be written, as on a full disk."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        curves = _Curves(folder, first)
+        try:
+            yield curves
+        finally:
+            curves.writer.close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"Cannot write to '{folder}': {reason}. Make room there, then go on with `--resume`."
+        ) from error

@@ -25,20 +25,21 @@ class Progress:
         self._stages: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Progress":
-        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._bars.live.is_started:
+            self._bars.stop()
 
     def say(self, text: str) -> None:
         """One line above the bars."""
         self.console.print(text, markup=False, highlight=False)
 
     def start(self, title: str, total: int, done: int = 0) -> TaskID:
-        """A new bar."""
+        """A new bar; the first one starts the display, so that an error before it stands alone."""
+        self._bars.start()
         return self._bars.add_task(title, total=total, completed=done, detail="")
 
     def advance(self, task: TaskID, detail: str = "") -> None:

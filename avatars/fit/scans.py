@@ -4,18 +4,20 @@ import dataclasses
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
-from avatars.fit.options import load_preset
+from avatars.fit.options import FitOptions, check_seed, load_preset
 from avatars.fit.pools import build_pools
 from avatars.fit.progress import Progress
 from avatars.fit.scan_method import PosedSnarf, ScanMethod
 from avatars.models import Avatar, AvatarInfo, save, snarf_from_body
-from body_models import InputError, load_anny, load_poses, retarget
+from body_models import BodyModel, InputError, Poses, load_anny, load_poses, retarget
 from data_prep.atomic import replacing
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
 from data_prep.registration import Registration, register, register_known_poses
@@ -33,6 +35,8 @@ class Job:
     steps: int
     unit: str
     up: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """All settings but the learning rates, which may change when a run is resumed."""
 
 
 def fit_scans(
@@ -53,14 +57,18 @@ def fit_scans(
 
     `poses` (an npz, see `body_models.load_poses`) gives known poses in the order of the scans' names; otherwise
     they are found by registration. Work goes on in `<out>.work`: the registered dataset, checkpoints and tensorboard
-    curves, from which `resume` continues after an interruption. Raises InputError for input that cannot be used.
+    curves, from which `resume` continues after an interruption. Raises InputError for input that cannot be used, and
+    before the long work for a place that cannot be written.
     """
     out = Path(out)
+    _check_out(out)
+    check_seed(seed)
     options = load_preset(preset)
     options = options if steps is None else dataclasses.replace(options, steps=_checked_steps(steps))
     target = make_fabric(device).device
     work = out.with_name(out.name + ".work")
-    job = Job(str(source), None if poses is None else str(poses), preset, seed, options.steps, unit, up)
+    known = None if poses is None else str(Path(poses))
+    job = Job(str(Path(source)), known, preset, seed, options.steps, unit, up, _lasting(options))
     _prepare_work(work, job, resume)
     started = time.monotonic()
     with Progress(quiet) as progress:
@@ -86,24 +94,66 @@ def _checked_steps(steps: int) -> int:
     return steps
 
 
+def _check_out(out: Path) -> None:
+    if out.name in ("", "..") or out.is_dir():
+        raise InputError(f"'{out}' is a folder. Give the name of the avatar file to write, such as alice.avatar.")
+    for parent in out.absolute().parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise InputError(f"'{out}' cannot be written: '{parent}' is no folder. Choose another `--out`.")
+            return
+
+
+def _lasting(options: FitOptions) -> dict[str, Any]:
+    """The settings that a resumed run must share, as JSON gives them back."""
+    settings = dataclasses.asdict(options)
+    del settings["rates"]
+    kept: dict[str, Any] = json.loads(json.dumps(settings))
+    return kept
+
+
 def _prepare_work(work: Path, job: Job, resume: bool) -> None:
     """Start a fresh work folder, or check that the one to resume was made for the same job."""
     record = work / "job.json"
     if resume and record.is_file():
-        before = json.loads(record.read_text(encoding="utf-8"))
-        changed = [name for name, value in dataclasses.asdict(job).items() if before.get(name) != value]
-        if changed:
-            raise InputError(
-                f"'{work}' was started with other settings ({', '.join(changed)} differ). Resume with the same ones, "
-                "or leave `--resume` away to start anew."
-            )
+        _check_same(record, job)
         return
-    if work.exists() and not record.is_file() and any(work.iterdir()):
-        raise InputError(f"'{work}' exists and holds other files. Move it away or choose another `--out`.")
-    if work.exists():
-        shutil.rmtree(work)
+    try:
+        if work.exists():
+            _clear(work, record)
+    except OSError as error:
+        raise InputError(f"Cannot empty '{work}': {error.strerror}. Choose another `--out`.") from error
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(job), indent=2), encoding="utf-8")
+
+
+def _check_same(record: Path, job: Job) -> None:
+    again = "Resume with the same ones, or leave `--resume` away to start anew."
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        changed = [name for name, value in dataclasses.asdict(job).items() if before.get(name) != value]
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"'{record}' cannot be read ({error}). Leave `--resume` away to start anew, in the same place."
+        ) from error
+    if "options" in changed and isinstance(before.get("options"), dict):
+        changed.remove("options")
+        changed += [name for name, value in job.options.items() if before["options"].get(name) != value]
+    if changed:
+        names = ", ".join(dict.fromkeys(changed))
+        raise InputError(f"'{record.parent}' was started with other settings ({names} differ). {again}")
+
+
+def _clear(work: Path, record: Path) -> None:
+    """Empty the folder of an earlier run, its record last; raises InputError when the folder is something else."""
+    ours = work.is_dir() and (record.is_file() or all(file.name.startswith(".job.") for file in work.iterdir()))
+    if not ours:
+        raise InputError(f"'{work}' exists and holds other files. Move it away or choose another `--out`.")
+    for entry in sorted(work.iterdir(), key=lambda file: file == record):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _dataset(job: Job, folder: Path, progress: Progress) -> ScanDataset:
@@ -117,7 +167,7 @@ def _dataset(job: Job, folder: Path, progress: Progress) -> ScanDataset:
     if job.poses is None:
         found = register(load_anny(), loaded.scans, job.seed, progress.stage)
     else:
-        found = register_with_poses(loaded.scans, job.poses, job.seed, progress)
+        found = register_with_poses(loaded.scans, job.poses, job.seed, progress, loaded.skipped)
     by_name = {scan.name: scan for scan in loaded.scans}
     dataset = ScanDataset(
         body=found.body,
@@ -128,22 +178,27 @@ def _dataset(job: Job, folder: Path, progress: Progress) -> ScanDataset:
         scans=[by_name[name] for name in found.names],
         skipped=(*loaded.skipped, *found.failed),
         notes=tuple(loaded.notes),
-        exact_poses=job.poses is not None and load_poses(job.poses).body_model == load_anny().name,
+        exact_poses=job.poses is not None and _are_exact(load_poses(job.poses), load_anny()),
     )
     write_dataset(dataset, folder)
     return dataset
 
 
-def register_with_poses(scans: list[Scan], poses: Path | str, seed: int, progress: Progress) -> Registration:
-    """Poses that the user knows: kept exactly when they are the free body's, else retargeted and refined."""
+def register_with_poses(
+    scans: list[Scan], poses: Path | str, seed: int, progress: Progress, skipped: Sequence[tuple[str, str]] = ()
+) -> Registration:
+    """Poses that the user knows: kept exactly when they are the free body's, else retargeted and refined.
+
+    Raises InputError when there is not one pose a scan; `skipped` (file, reason) are the files that gave no scan.
+    """
     known = load_poses(poses)
     if len(known.motion) != len(scans):
         raise InputError(
             f"'{poses}' holds {len(known.motion)} poses, but there are {len(scans)} scans. Give one pose a scan, in "
-            "the order of the scans' names."
+            f"the order of the scans' names.{left_out(skipped)}"
         )
     model = load_anny()
-    if known.body_model == model.name and known.betas is not None:
+    if known.betas is not None and _are_exact(known, model):
         progress.say(f"Poses taken from {poses}.")
         motion = known.motion
         return register_known_poses(model, scans, motion.rotations, motion.translations, known.betas, seed)
@@ -152,6 +207,19 @@ def register_with_poses(scans: list[Scan], poses: Path | str, seed: int, progres
     )
     hints = retarget(known.motion, model.body()).rotations
     return register(model, scans, seed, progress.stage, hints)
+
+
+def _are_exact(poses: Poses, model: BodyModel) -> bool:
+    """Whether the poses are of the free body itself and come with its shape, so that there is nothing to find."""
+    return poses.body_model == model.name and poses.betas is not None
+
+
+def left_out(skipped: Sequence[tuple[str, str]]) -> str:
+    """What to add to the complaint that poses and scans differ in number, when files could not be used."""
+    if not skipped:
+        return ""
+    files = "; ".join(f"{name} ({reason})" for name, reason in skipped)
+    return f" Not counted, since they cannot be used: {files}. Mend them, or take their poses out too."
 
 
 def _report(dataset: ScanDataset, progress: Progress) -> None:

@@ -29,7 +29,7 @@ ROUNDS = (
     Round(keep=32, points=350, scales=(0.2, 0.2, 0.15, 0.15, 0.12, 0.12, 0.1, 0.1)),
     Round(keep=6, points=1000, scales=(0.15, 0.1, 0.1, 0.08, 0.08, 0.08, 0.06, 0.06, 0.06, 0.06)),
 )
-LIMB_ROUND = Round(keep=192, points=300, scales=(0.3, 0.2, 0.2, 0.15, 0.15, 0.1, 0.1))
+LIMB_ROUND = Round(keep=224, points=300, scales=(0.3, 0.2, 0.2, 0.15, 0.15, 0.1, 0.1))
 LIMB_TRIALS = 3
 WORTHWHILE = 0.3
 """Cost that a trial of other limb positions must save for another one to follow."""

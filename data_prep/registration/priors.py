@@ -20,7 +20,7 @@ _SOFTNESS = {
 
 _LIMITS = {
     "knee": ((-0.1, -0.5, -0.35), (2.6, 0.5, 0.35)),
-    "hip": ((-2.8, -1.2, -1.0), (1.0, 1.2, 1.7)),
+    "hip": ((-2.8, -1.6, -1.2), (1.2, 1.6, 2.2)),
     "ankle": ((-1.2, -0.7, -0.7), (0.9, 0.7, 0.7)),
     "foot": ((-0.8, -0.2, -0.2), (0.4, 0.2, 0.2)),
     "collar": ((-0.4, -0.5, -0.3), (0.4, 0.5, 0.6)),
@@ -166,7 +166,7 @@ def limb_options(body: Body) -> list[Limb]:
 def limb_twists(body: Body, upper: int, lower: int) -> tuple[Float[Tensor, "twist 3 3"], Float[Tensor, "3 3"]]:
     """Turns of a limb's upper bone about its own axis, and a bend of the lower one that tells them apart."""
     axis = torch.nn.functional.normalize(body.joints[lower] - body.joints[upper], dim=0)
-    angles = torch.tensor([-100.0, -50.0, 0.0, 50.0, 100.0]).deg2rad()
+    angles = torch.tensor([-150.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0]).deg2rad()
     bend_axis = limit_frames(body)[lower][0]
     return roma.rotvec_to_rotmat(angles[:, None] * axis), roma.rotvec_to_rotmat(bend_axis * math.radians(60.0))
 
