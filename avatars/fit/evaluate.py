@@ -113,7 +113,7 @@ def evaluate(
 def _poses(avatar: Avatar, loaded: ScanFolder, poses: Path | str | None, seed: int, progress: Progress) -> Registration:
     """Poses of the scans: given, or found with the rigged surface and then refined with the occupancy itself."""
     if poses is None:
-        found = register_to_body(avatar.body(), loaded.scans, seed, progress.stage)
+        found = register_to_body(avatar.body().to("cpu"), loaded.scans, seed, progress.stage)
         progress.stage("refining poses", 0, 1)
         by_name = {scan.name: scan for scan in loaded.scans}
         scans = [by_name[name] for name in found.names]

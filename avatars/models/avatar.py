@@ -1,5 +1,6 @@
 """An avatar: a fitted SNARF model with the poses it was fitted to; the thing that is saved, posed and exported."""
 
+import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -55,7 +56,7 @@ class Avatar:
     def to_device(self, device: torch.device | str) -> "Avatar":
         """The same avatar on a device."""
         poses, translations = self.poses.to(device), self.translations.to(device)
-        return Avatar(self.model.to(device), poses, translations, self.info)
+        return Avatar(copy.deepcopy(self.model).to(device), poses, translations, self.info)
 
     def body(self, resolution: int = 192) -> Body:
         """The avatar's canonical surface as a rigged mesh at rest, extracted once a resolution."""

@@ -34,6 +34,8 @@ CLOTHES_SCALE = 0.06
 """Robust scales, metres: one Gauss-Newton step for each."""
 CLEARLY = 0.15
 """Matching cost that a pose searched anew must save to replace the old one."""
+POOR, POOR_TRIES = 1.2, 3
+"""A pose that costs so many times the median is searched so often, each time on other points of its scan."""
 SMOOTHNESS = (8.0, 4.0, 3.0)
 """How stiff the clothes are in each turn of fitting them."""
 
@@ -69,10 +71,17 @@ def look_again(person: Person, scans: list[FineScan], workers: Workers) -> Perso
     search = PoseSearch(person.body)
     points = [scan.samples.first(SEARCH_POINTS) for scan in scans]
     costs = [float(search.cost(p, state)) for p, state in zip(points, person.states, strict=True)]
+    poor = POOR * sorted(costs)[len(costs) // 2]
 
     def look(number: int) -> PoseState:
-        found = search.find(points[number], person.states[number])
-        return found.best if found.cost[0] < costs[number] - CLEARLY else person.states[number]
+        tries = POOR_TRIES if costs[number] > poor else 1
+        best, least = person.states[number], costs[number] - CLEARLY
+        for samples in scans[number].samples.parts(SEARCH_POINTS)[:tries]:
+            found = search.find(samples, best).best
+            cost = float(search.cost(points[number], found))
+            if cost < least:
+                best, least = found, cost
+        return best
 
     worse = sorted(range(len(scans)), key=lambda number: -costs[number])[: (len(scans) + 1) // 2]
     states = list(person.states)

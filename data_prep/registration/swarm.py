@@ -35,6 +35,11 @@ class ScanPoints:
     points: Float[Tensor, "point 3"]
     normals: Float[Tensor, "point 3"]
 
+    def parts(self, count: int) -> "list[ScanPoints]":
+        """All points in sets of a size; samples are in random order."""
+        starts = range(0, len(self.points) - count + 1, count)
+        return [ScanPoints(self.points[k : k + count], self.normals[k : k + count]) for k in starts]
+
     def first(self, count: int) -> "ScanPoints":
         """The first points only; samples are in random order."""
         return ScanPoints(self.points[:count], self.normals[:count])
