@@ -41,6 +41,8 @@ def load_scans(source: Path | str, unit: str = "auto", up: str = "auto", frames:
     files beside other formats have a frame of their own, Y up, and `unit` and `up` then speak of the others only.
     An animated GLB gives `frames` poses. Raises InputError when nothing is left.
     """
+    if not str(source).strip():
+        raise InputError("No scans named: the path is empty. Give a folder, a file or a pattern of meshes.")
     files, skipped = _find_files(source)
     meshes: list[tuple[bool, RawMesh]] = []
     changed: dict[str, list[str]] = {}
@@ -85,15 +87,20 @@ def _read_clean(path: Path, frames: int, skipped: list[tuple[str, str]]) -> list
     try:
         raw = read_meshes(path, frames)
     except InputError as error:
-        skipped.append((path.name, str(error)))
+        skipped.append((path.name, _without_name(error, path.name)))
         return []
     kept = []
     for mesh in raw:
         try:
             kept.append(clean(mesh))
         except InputError as error:
-            skipped.append((path.name if len(raw) == 1 else mesh.name, str(error)))
+            skipped.append((path.name if len(raw) == 1 else mesh.name, _without_name(error, mesh.name)))
     return kept
+
+
+def _without_name(error: InputError, name: str) -> str:
+    """A reason that can stand behind the name of what was skipped."""
+    return str(error).removeprefix(f"{name}: ")
 
 
 def _names(names: list[str]) -> str:
@@ -122,7 +129,7 @@ def _place(meshes: list[tuple[bool, RawMesh]], unit: str, up: str) -> tuple[list
 
 
 def _nothing_left(source: Path | str, skipped: list[tuple[str, str]]) -> str:
-    reasons = "".join(f"\n  {reason}" for _, reason in skipped[:10])
+    reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:10])
     more = f"\n  and {len(skipped) - 10} more" if len(skipped) > 10 else ""
     if not skipped:
         return f"no scans in {source}; put {SUPPORTED} files of one person there, one pose a file"

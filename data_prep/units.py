@@ -83,16 +83,16 @@ def _scale(longest: Float[np.ndarray, " scan"], unit: str) -> tuple[float, list[
     scale = ASSUMED_HEIGHT / extent
     notes.append(
         f"unit: unknown (longest side {extent:.4g}), no size of a person in any unit; scaled so that it is "
-        f"{ASSUMED_HEIGHT} m: sizes are a guess. Give the unit (m, dm, cm, mm, in) if you know it"
+        f"{ASSUMED_HEIGHT} m: sizes are a guess. Give --unit (m, dm, cm, mm, in) if you know it"
     )
     return scale, notes
 
 
 def _doubt(extent: float, scale: float) -> str:
     if CM_OR_INCHES[0] <= extent < CM_OR_INCHES[1]:
-        return "; centimetres and inches are both possible here: give unit cm or in if this is wrong"
+        return "; centimetres and inches are both possible here: give --unit cm or in if this is wrong"
     if extent * scale < 1.3:
-        return "; small for a person: a child, a crouching pose or a mesh scaled to 1? Give the unit if this is wrong"
+        return "; small for a person: a child, a crouching pose or a mesh scaled to 1? Give --unit if this is wrong"
     return ""
 
 
@@ -101,13 +101,13 @@ def _up_axis(meshes: Sequence[RawMesh], extents: Float[np.ndarray, "scan 3"]) ->
     ratio = float(np.median(np.log(extents[:, 1] / extents[:, 2])))
     widest = float(np.median(np.log(extents[:, 0] / extents[:, 1:].max(1))))
     if widest > CLEAR_RATIO:
-        return "y", ["up axis: unsure, the scans are longest along X; kept Y up. Give up=y or up=z, or turn the scans"]
+        return "y", ["up axis: unsure, the scans are longest along X; kept Y up. Give --up y or z, or turn the scans"]
     if abs(ratio) > CLEAR_RATIO:
         axis, reason = ("y" if ratio > 0 else "z"), "the scans are longest along it"
     else:
         lopsided_y, lopsided_z = (np.median([_lopsidedness(mesh, axis) for mesh in meshes]) for axis in (1, 2))
         if abs(lopsided_y - lopsided_z) < 0.2 or min(lopsided_y, lopsided_z) > 0.05:
-            return "y", ["up axis: unsure, the scans are about as long along Y as along Z; kept Y up. Else give up=z"]
+            return "y", ["up axis: unsure, the scans are about as long along Y as along Z; kept Y up. Else give --up z"]
         axis, reason = ("y" if lopsided_y > lopsided_z else "z"), "along the other axis the scans are mirror-symmetric"
     return _signed_axis(meshes, axis, reason)
 
@@ -122,10 +122,10 @@ def _signed_axis(meshes: Sequence[RawMesh], axis: str, reason: str) -> tuple[str
     name = axis.upper()
     looks_reversed = centre < -0.02 and flare < -0.15
     if looks_reversed and (ground < -0.8 or (len(meshes) >= 3 and ground < 0.8)):
-        return f"-{axis}", [f"up axis: -{name}, {reason} and the heads are at its low end; if wrong, give up={axis}"]
+        return f"-{axis}", [f"up axis: -{name}, {reason} and the heads are at its low end; if wrong, give --up {axis}"]
     notes = [f"up axis: {name}, {reason}"]
     if looks_reversed or ground < -0.8:
-        notes.append(f"the scans may be upside down; kept {name} up. If they are, give up=-{axis}")
+        notes.append(f"the scans may be upside down; kept {name} up. If they are, give --up=-{axis}")
     return axis, notes
 
 

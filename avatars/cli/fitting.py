@@ -28,7 +28,7 @@ class FitScans:
     seed: int = 0
     """The same seed on the same machine gives the same avatar."""
     device: str = "auto"
-    """"auto", "cpu", "cuda" or "mps"."""
+    """auto, cpu or cuda."""
     resume: bool = False
     """Go on from the last checkpoint of an interrupted run."""
     unit: str = "auto"

@@ -1,5 +1,6 @@
 """Read the command line, run a verb, and turn errors into one message and an exit code."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from avatars import __version__
 from avatars.cli.files import Animate, Export, Info
 from avatars.cli.fitting import Evaluate, FitScans
 
-INPUT_ERROR, INTERRUPTED = 2, 130
+INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
 DESCRIPTION = "Animatable avatars from body scans: fit, animate, export, evaluate. --version tells the version."
 
 Verb = FitScans | Animate | Export | Evaluate | Info
@@ -25,7 +26,7 @@ Named = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0, 2 for input that cannot be used, 130 when stopped by Ctrl-C."""
+    """Run a verb; returns the exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C, 141 without reader."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments in (["--version"], ["-V"]):
         print(f"avatars {__version__}")
@@ -43,9 +44,17 @@ def _run(verb: Verb) -> int:
     from body_models.errors import InputError  # after parsing: help needs no torch
 
     try:
-        print(verb.run())
+        print(verb.run(), flush=True)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return INPUT_ERROR
+    except BrokenPipeError:  # as in `avatars info a.avatar | head -1`; else Python complains when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
+    except OSError as error:
+        place = "" if error.filename is None else f"'{error.filename}': "
+        reason = error.strerror or type(error).__name__
+        print(f"Error: {place}{reason}. Check the path, its permissions and the room there.", file=sys.stderr)
         return INPUT_ERROR
     return 0
 

@@ -21,7 +21,7 @@ from body_models import BodyModel, InputError, Poses, load_anny, load_poses, ret
 from data_prep.atomic import replacing
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
 from data_prep.registration import Registration, register, register_known_poses
-from data_prep.scans import Scan, load_scans
+from data_prep.scans import Scan, ScanFolder, load_scans
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,11 @@ def fit_scans(
     work = out.with_name(out.name + ".work")
     known = None if poses is None else str(Path(poses))
     job = Job(str(Path(source)), known, preset, seed, options.steps, unit, up, _lasting(options))
-    _prepare_work(work, job, resume)
     started = time.monotonic()
+    loaded = _load(job, resume and is_complete(work / "dataset"))  # before earlier work is cleared away
+    _prepare_work(work, job, resume)
     with Progress(quiet) as progress:
-        dataset = _dataset(job, work / "dataset", progress)
+        dataset = _dataset(job, loaded, work / "dataset", progress)
         _report(dataset, progress)
         torch.manual_seed(seed)
         snarf = snarf_from_body(dataset.body, options.snarf)
@@ -156,11 +157,19 @@ def _clear(work: Path, record: Path) -> None:
             entry.unlink()
 
 
-def _dataset(job: Job, folder: Path, progress: Progress) -> ScanDataset:
+def _load(job: Job, registered: bool) -> ScanFolder | None:
+    """The scans, unless an earlier run has registered them; a poses file that cannot be read is found out too."""
+    if registered:
+        return None
+    if job.poses is not None:
+        load_poses(job.poses)
+    return load_scans(job.source, unit=job.unit, up=job.up)
+
+
+def _dataset(job: Job, loaded: ScanFolder | None, folder: Path, progress: Progress) -> ScanDataset:
     """The registered scans, from the work folder where an earlier run left them."""
-    if is_complete(folder):
+    if loaded is None:
         return read_dataset(folder)
-    loaded = load_scans(job.source, unit=job.unit, up=job.up)
     progress.say(f"{len(loaded.scans)} scans read from {job.source}.")
     for note in loaded.notes:
         progress.say(f"  {note}")

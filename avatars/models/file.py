@@ -98,6 +98,8 @@ def _check_header(header: dict[str, str], path: Path) -> None:
             f"'{path}' was written by a newer version (format {version}, this one reads up to "
             f"{FORMAT_VERSION}). Type `pip install --upgrade animatable-avatars`."
         )
+    if header.get("method") != "snarf":
+        raise InputError(f"'{path}' is an avatar of the method '{header.get('method')}', which this version lacks.")
 
 
 def _compact(tensor: torch.Tensor) -> torch.Tensor:

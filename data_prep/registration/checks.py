@@ -14,6 +14,8 @@ from data_prep.surface import Surface
 
 BODY_VOLUMES = (0.012, 0.3)
 """Cubic metres between which a scan can be a person, child to very large adult in thick clothes."""
+VOLUMES_APART = 1.5
+"""A scan whose volume is so many times the median of all, or so small a part of it, is not the same whole person."""
 MAX_FLATNESS = 0.08
 """People stay below 0.02, a capsule has 0.024, boxes and furniture 0.18 and more."""
 MAX_COARSE_COST = 16.0
@@ -62,6 +64,16 @@ def shape_complaint(surface: Surface, volume: float) -> str:
     if flatness(surface) > MAX_FLATNESS:
         return "it is made of flat faces like furniture, not of a body's"
     return ""
+
+
+def odd_volume(volume: float, median: float) -> str:
+    """Why a scan of some volume (cubic metres) is not the person of the others; empty when it may be."""
+    if 1 / VOLUMES_APART <= volume / median <= VOLUMES_APART:
+        return ""
+    return (
+        f"its volume of {1000 * volume:.0f} litres is far from the other scans' {1000 * median:.0f}: "
+        "part of a body, or another person"
+    )
 
 
 def flatness(surface: Surface) -> float:

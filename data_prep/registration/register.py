@@ -15,6 +15,7 @@ from data_prep.registration.checks import (
     body_of_size,
     measure_fit,
     need_some,
+    odd_volume,
     scan_volume,
     shape_complaint,
 )
@@ -145,6 +146,12 @@ def _whole_people(scans: Sequence[Scan], failed: dict[str, str]) -> list[_Target
         else:
             targets.append(_Target(scan.name, surface, volume))
     need_some(targets, failed)
+    median = sorted(target.volume for target in targets)[len(targets) // 2]
+    for target in list(targets):
+        complaint = odd_volume(target.volume, median)
+        if complaint:
+            failed[target.name] = complaint
+            targets.remove(target)
     return targets
 
 

@@ -139,3 +139,16 @@ def test_evaluation_as_json(tmp_path):
     assert stored["mean"]["iou_box"] == pytest.approx(0.9)
     assert stored["scans"][0]["residual_mm"] is None
     assert stored["skipped"] == [{"name": "b", "reason": "no person"}]
+
+
+def test_a_path_that_the_system_refuses_is_one_message(capsys):
+    assert "File name too long" in fails(capsys, "info", "a" * 5000)
+
+
+def test_a_reader_that_leaves_is_no_traceback(avatar_file):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "avatars", "info", str(avatar_file)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=300)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

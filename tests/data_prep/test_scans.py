@@ -110,3 +110,19 @@ def test_real_folder_and_animated_file() -> None:
     assert np.ptp(folder.scans[0].vertices[:, 1]) == pytest.approx(1.787, abs=1e-3)
     walk = load_scans(shared("rigged_cesium_man") / "CesiumMan.glb", frames=4)
     assert [scan.name for scan in walk.scans] == [f"CesiumMan_frame_{index:02d}" for index in range(4)]
+
+
+def test_reasons_do_not_repeat_the_name(tmp_path: Path) -> None:
+    _person().export(tmp_path / "good.ply")
+    (tmp_path / "tri.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    (tmp_path / "empty.ply").touch()
+    reasons = dict(load_scans(tmp_path).skipped)
+    assert set(reasons) == {"tri.obj", "empty.ply"}
+    assert not any(reason.startswith(("tri", "empty")) for reason in reasons.values())
+
+
+def test_nothing_usable_names_every_file(tmp_path: Path) -> None:
+    (tmp_path / "tri.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    (tmp_path / "body.fbx").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"(?s)body\.fbx: this format.*tri\.obj: only 1"):
+        load_scans(tmp_path)
