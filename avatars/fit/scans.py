@@ -70,8 +70,10 @@ def fit_scans(
     known = None if poses is None else str(Path(poses))
     job = Job(str(Path(source)), known, preset, seed, options.steps, unit, up, _lasting(options))
     started = time.monotonic()
-    loaded = _load(job, resume and is_complete(work / "dataset"))  # before earlier work is cleared away
-    _prepare_work(work, job, resume)
+    continuing = _check_work(work, job, resume)
+    loaded = _load(job, continuing and is_complete(work / "dataset"))  # before earlier work is cleared away
+    if not continuing:
+        _start_work(work, job)
     with Progress(quiet) as progress:
         dataset = _dataset(job, loaded, work / "dataset", progress)
         _report(dataset, progress)
@@ -113,12 +115,20 @@ def _lasting(options: FitOptions) -> dict[str, Any]:
     return kept
 
 
-def _prepare_work(work: Path, job: Job, resume: bool) -> None:
-    """Start a fresh work folder, or check that the one to resume was made for the same job."""
+def _check_work(work: Path, job: Job, resume: bool) -> bool:
+    """Whether to continue the job of the work folder; raises InputError when the folder is another job's or none."""
     record = work / "job.json"
     if resume and record.is_file():
         _check_same(record, job)
-        return
+        return True
+    if work.exists() and not _is_ours(work, record):
+        raise InputError(f"'{work}' exists and holds other files. Move it away or choose another `--out`.")
+    return False
+
+
+def _start_work(work: Path, job: Job) -> None:
+    """A fresh work folder in place of an earlier run's."""
+    record = work / "job.json"
     try:
         if work.exists():
             _clear(work, record)
@@ -145,11 +155,12 @@ def _check_same(record: Path, job: Job) -> None:
         raise InputError(f"'{record.parent}' was started with other settings ({names} differ). {again}")
 
 
+def _is_ours(work: Path, record: Path) -> bool:
+    return work.is_dir() and (record.is_file() or all(file.name.startswith(".job.") for file in work.iterdir()))
+
+
 def _clear(work: Path, record: Path) -> None:
-    """Empty the folder of an earlier run, its record last; raises InputError when the folder is something else."""
-    ours = work.is_dir() and (record.is_file() or all(file.name.startswith(".job.") for file in work.iterdir()))
-    if not ours:
-        raise InputError(f"'{work}' exists and holds other files. Move it away or choose another `--out`.")
+    """Empty the folder of an earlier run, its record last."""
     for entry in sorted(work.iterdir(), key=lambda file: file == record):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

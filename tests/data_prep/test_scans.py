@@ -126,3 +126,8 @@ def test_nothing_usable_names_every_file(tmp_path: Path) -> None:
     (tmp_path / "body.fbx").write_bytes(b"x")
     with pytest.raises(InputError, match=r"(?s)body\.fbx: this format.*tri\.obj: only 1"):
         load_scans(tmp_path)
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(InputError, match="path is empty"):
+        load_scans("")

@@ -158,6 +158,13 @@ def test_without_resume_an_earlier_run_is_cleared(whole, scans, finished):
     assert same(fit(scans, finished), whole[0])
 
 
+def test_a_mistyped_source_keeps_the_earlier_run(scans, finished):
+    work = finished.with_name(f"{finished.name}.work")
+    with pytest.raises(InputError, match="no file or folder"):
+        fit(scans, finished, source=scans / "typo")
+    assert (work / "checkpoint.safetensors").is_file()
+
+
 @pytest.fixture
 def no_work(monkeypatch):
     """The long work must not begin."""

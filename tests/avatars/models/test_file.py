@@ -87,6 +87,11 @@ def test_newer_versions_are_refused(whole, tmp_path):
         load(with_header(whole, tmp_path / "new.avatar", {"version": "99"}))
 
 
+def test_unknown_methods_are_refused(whole, tmp_path):
+    with pytest.raises(InputError, match="'nerf'"):
+        load(with_header(whole, tmp_path / "other.avatar", {"method": "nerf"}))
+
+
 def test_foreign_safetensors_are_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.avatar")
     with pytest.raises(InputError, match="no avatar"):

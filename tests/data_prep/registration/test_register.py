@@ -6,6 +6,7 @@ import torch
 from body_models import load_anny
 from body_models.errors import InputError
 from data_prep.registration import register, register_known_poses, register_to_body
+from data_prep.registration.checks import odd_volume
 from data_prep.registration.kinematics import PoseState
 from tests.data_prep.registration.cases import POSES, above, boxes, capsule, chair, natural_poses, person, rough_scans
 
@@ -94,6 +95,12 @@ def test_millimetres_taken_for_metres_hint_at_the_unit():
     scan = rough_scans()[0]
     with pytest.raises(InputError, match="--unit"):
         register(load_anny(), [dataclasses.replace(scan, vertices=1000 * scan.vertices)])
+
+
+def test_volumes_far_from_the_others_are_odd():
+    assert not odd_volume(0.085, 0.079)
+    assert "part of a body" in odd_volume(0.046, 0.079)
+    assert "another person" in odd_volume(0.14, 0.079)
 
 
 def test_no_scans_at_all():
