@@ -15,6 +15,7 @@ from avatars.render import frame_camera, render_surface, tile
 from avatars.render.mesh import srgb_to_linear
 from body_models.skeleton import rotation_matrices
 from data_prep.camera import Camera
+from data_prep.registration.register import scan_surface
 from data_prep.scans import Scan
 from data_prep.surface import Surface
 
@@ -57,11 +58,6 @@ def held_out_sheet(avatar: Avatar, scans: Sequence[Scan], found: Evaluation) -> 
         for row in found.rows
     ]
     return tile([picture for row in rows for picture in row], columns=len(found.rows), labels=labels)
-
-
-def scan_surface(scan: Scan) -> Surface:
-    """A scan as a surface (metres)."""
-    return Surface(torch.from_numpy(scan.vertices).float(), torch.from_numpy(scan.faces).long())
 
 
 def camera_for(surface: Surface, pose: Float[Tensor, "bone 3"]) -> Camera:

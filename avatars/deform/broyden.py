@@ -64,13 +64,10 @@ def _apply(matrix: Float[Tensor, "active 3 3"], vector: Float[Tensor, "active 3"
 def inverse_3x3(matrix: Float[Tensor, "system 3 3"]) -> Float[Tensor, "system 3 3"]:
     """Inverse by the adjugate; the identity where the matrix is (nearly) singular, so that nothing becomes NaN."""
     a, b, c = matrix.unbind(1)
-    adjugate = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 2)
+    cross = torch.linalg.cross
+    adjugate = torch.stack([cross(b, c), cross(c, a), cross(a, b)], 2)
     determinant = (a * adjugate[:, :, 0]).sum(1)
     regular = determinant.abs() > 1e-3
     safe = torch.where(regular, determinant, torch.ones_like(determinant))
     identity = torch.eye(3, device=matrix.device, dtype=matrix.dtype)
     return torch.where(regular[:, None, None], adjugate / safe[:, None, None], identity)
-
-
-def _cross(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.cross(a, b)

@@ -1,5 +1,6 @@
 """What SNARF minimises on scans: occupancy of posed points; poses and joints move with it (implicit gradient)."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -96,9 +97,7 @@ class ScanMethod:
             "weights": JOINT_WEIGHT * functional.mse_loss(learned, body.skinning_weights.to(learned)[some]),
         }
 
-    @property
+    @cached_property
     def canonical_vertices(self) -> Float[Tensor, "vertex 3"]:
         """The registered body's surface in the canonical pose."""
-        if not hasattr(self, "_canonical"):
-            self._canonical = self.body.canonical().to(self.module.poses.device)
-        return self._canonical
+        return self.body.canonical().to(self.module.poses.device)

@@ -7,7 +7,6 @@ from torch import Tensor
 from avatars.meshing import extract_surface
 from avatars.models.snarf import Snarf
 from body_models import Body
-from body_models.skeleton import posed_from_rest, rotation_matrices
 
 
 @torch.no_grad()
@@ -25,10 +24,7 @@ def rigged_body(model: Snarf, resolution: int = 192, code: Float[Tensor, "1 code
     mesh = extract_surface(field, model.box[0], model.box[1], resolution=resolution, keep_largest=True)
     weights = model.weights(mesh.vertices)
     joints = (model.joints + model.joint_shift).detach()
-    canonical = posed_from_rest(
-        rotation_matrices(model.canonical_pose), joints.new_zeros(3), joints, model.skeleton.parents
-    )
-    blended = (weights @ canonical.flatten(1)).unflatten(1, (4, 4))
+    blended = (weights @ model.canonical_from_rest().flatten(1)).unflatten(1, (4, 4))
     homogeneous = torch.cat([mesh.vertices, torch.ones_like(mesh.vertices[:, :1])], 1)
     rest = torch.linalg.solve(blended, homogeneous[..., None])[:, :3, 0]
     return Body(model.skeleton, rest, mesh.faces, weights, joints, model.canonical_pose)

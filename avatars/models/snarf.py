@@ -13,7 +13,7 @@ from avatars.fields.grid import GridSpec
 from avatars.fields.occupancy import GridOccupancy, MlpOccupancy
 from avatars.fields.weights import GridSkinning, GridWeights, MlpWeights
 from body_models import Skeleton
-from body_models.skeleton import invert_rigid, posed_from_rest, rotation_matrices
+from body_models.skeleton import invert_rigid, posed_from_rest, rotation_matrices, transform_points
 
 OUTSIDE = -16.0
 """Logit of a point without any root (SNARF: the logit of float's smallest probability)."""
@@ -97,9 +97,14 @@ class Snarf(nn.Module):
     ) -> Float[Tensor, "frame bone 4 4"]:
         """Bone transforms relative to the canonical pose, with the joints as learned."""
         joints = self.joints + self.joint_shift
-        parents = self.skeleton.parents
-        canonical = posed_from_rest(rotation_matrices(self.canonical_pose), joints.new_zeros(3), joints, parents)
-        return posed_from_rest(rotation_matrices(pose), translation, joints, parents) @ invert_rigid(canonical)
+        posed = posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
+        return posed @ invert_rigid(self.canonical_from_rest())
+
+    def canonical_from_rest(self) -> Float[Tensor, "bone 4 4"]:
+        """Bone transforms from rest to the canonical pose, with the joints as learned."""
+        joints = self.joints + self.joint_shift
+        rotations = rotation_matrices(self.canonical_pose)
+        return posed_from_rest(rotations, joints.new_zeros(3), joints, self.skeleton.parents)
 
     def deformation(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> DeformationField:
         """The forward deformation in some poses."""
@@ -109,15 +114,10 @@ class Snarf(nn.Module):
 
     def bones(self) -> Bones:
         """Segments along the bones in the canonical pose, from which searches start."""
-        joints = self.joints + self.joint_shift.detach()
-        parents = self.skeleton.parents
-        canonical = posed_from_rest(rotation_matrices(self.canonical_pose), joints.new_zeros(3), joints, parents)
-        rotation, shift = canonical[:, :3, :3], canonical[:, :3, 3]
-
-        def carry(points: Tensor) -> Tensor:
-            return (rotation @ points[..., None])[..., 0] + shift
-
-        return Bones(carry(joints), carry(self.segment_tails), torch.arange(len(joints), device=joints.device))
+        joints = (self.joints + self.joint_shift).detach()
+        canonical = self.canonical_from_rest().detach()
+        heads, tails = transform_points(canonical, joints), transform_points(canonical, self.segment_tails)
+        return Bones(heads, tails, torch.arange(len(joints), device=joints.device))
 
     def find_roots(
         self, posed: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], field: DeformationField
