@@ -1,4 +1,4 @@
-"""A body model (any identity) and a body (one identity), behind one interface for all families."""
+"""A body: one identity of any body or head model at rest, ready to be posed."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body_models.errors import InputError
 from body_models.skeleton import Skeleton, invert_rigid, posed_from_rest, rotation_matrices, transform_points
+from body_models.skinning import blend_offsets, pose_feature, skin
 
 
 @dataclass(frozen=True)
 class Body:
-    """One person at rest: surface, joints and skinning weights, ready to be posed (metres, Y up, facing +Z)."""
+    """One person at rest: surface, joints, skinning weights and blendshapes (metres, Y up, facing +Z)."""
 
     skeleton: Skeleton
     vertices: Float[Tensor, "vertex 3"]
@@ -21,13 +21,34 @@ class Body:
     skinning_weights: Float[Tensor, "vertex bone"]
     joints: Float[Tensor, "bone 3"]
     canonical_pose: Float[Tensor, "bone 3"]
-    """Axis-angle pose with the legs apart in which canonical fields live."""
+    """Axis-angle pose (legs apart, mouth a little open) in which canonical fields live."""
+    expression_basis: Float[Tensor, "expression vertex 3"] | None = None
+    """Vertex displacement of each expression parameter; None for a face that does not move."""
+    expression_basis_joints: Float[Tensor, "expression bone 3"] | None = None
+    """Joint displacement that goes with `expression_basis`."""
+    expression_names: tuple[str, ...] = ()
+    pose_basis: Float[Tensor, "corrective vertex 3"] | None = None
+    """Pose correctives: vertex displacement for each entry of `pose_feature`; None without correctives."""
+
+    def rest(self, expression: Float[Tensor, "*batch expression"] | None) -> tuple[Tensor, Tensor]:
+        """Vertices and joints at rest with an expression; missing trailing expression parameters are zero."""
+        if expression is None or self.expression_basis is None or self.expression_basis_joints is None:
+            return self.vertices, self.joints
+        count = expression.shape[-1]
+        return (
+            self.vertices + blend_offsets(expression, self.expression_basis[:count]),
+            self.joints + blend_offsets(expression, self.expression_basis_joints[:count]),
+        )
 
     def posed_from_rest(
-        self, pose: Float[Tensor, "*batch bone 3"], translation: Float[Tensor, "*batch 3"]
+        self,
+        pose: Float[Tensor, "*#batch bone 3"],
+        translation: Float[Tensor, "*#batch 3"],
+        expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch bone 4 4"]:
         """Bone transforms from rest to a pose (axis-angle, radians; root first)."""
-        return posed_from_rest(rotation_matrices(pose), translation, self.joints, self.skeleton.parents)
+        _, joints = self.rest(expression)
+        return posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
 
     def canonical_from_rest(self) -> Float[Tensor, "bone 4 4"]:
         """Bone transforms from rest to the canonical pose."""
@@ -40,100 +61,53 @@ class Body:
         return self.posed_from_rest(pose, translation) @ invert_rigid(self.canonical_from_rest())
 
     def pose_vertices(
-        self, pose: Float[Tensor, "*batch bone 3"], translation: Float[Tensor, "*batch 3"]
+        self,
+        pose: Float[Tensor, "*#batch bone 3"],
+        translation: Float[Tensor, "*#batch 3"],
+        expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch vertex 3"]:
-        """The surface in a pose, by linear blend skinning."""
-        return skin(self.vertices, self.skinning_weights, self.posed_from_rest(pose, translation))
+        """The surface in a pose: expression and correctives, then linear blend skinning (SMPL, equations 2 to 9)."""
+        rotations = rotation_matrices(pose)
+        vertices, joints = self.rest(expression)
+        if self.pose_basis is not None:
+            vertices = vertices + blend_offsets(pose_feature(rotations), self.pose_basis)
+        transforms = posed_from_rest(rotations, translation, joints, self.skeleton.parents)
+        return skin(vertices, self.skinning_weights, transforms)
 
     def pose_joints(
-        self, pose: Float[Tensor, "*batch bone 3"], translation: Float[Tensor, "*batch 3"]
+        self,
+        pose: Float[Tensor, "*#batch bone 3"],
+        translation: Float[Tensor, "*#batch 3"],
+        expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch bone 3"]:
         """The joint centres in a pose."""
-        transforms = self.posed_from_rest(pose, translation)
-        return transform_points(transforms, self.joints.expand(*transforms.shape[:-2], 3))
+        _, joints = self.rest(expression)
+        transforms = posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
+        return transform_points(transforms, joints.expand(*transforms.shape[:-2], 3))
 
     def canonical(self) -> Float[Tensor, "vertex 3"]:
         """The surface in the canonical pose."""
         return self.pose_vertices(self.canonical_pose, self.joints.new_zeros(3))
 
-    def to(self, device: torch.device | str) -> "Body":
-        """The same body on a device."""
-        return replace(
-            self,
-            vertices=self.vertices.to(device),
-            faces=self.faces.to(device),
-            skinning_weights=self.skinning_weights.to(device),
-            joints=self.joints.to(device),
-            canonical_pose=self.canonical_pose.to(device),
-        )
+    def to(self, target: torch.device | str | torch.dtype) -> "Body":
+        """The same body on a device, or in another floating-point precision."""
+        return replace(self, **moved_tensors(self, target))
 
     def subset(self, keep: Int[Tensor, "kept"]) -> "Body":
         """The same body with some of its vertices only and no faces, for cheap posing."""
-        empty = self.faces.new_zeros((0, 3))
-        return replace(self, vertices=self.vertices[keep], skinning_weights=self.skinning_weights[keep], faces=empty)
-
-
-@dataclass(frozen=True)
-class BodyModel:
-    """A family of bodies: template plus linear bases, in SMPL's manner (metres, Y up, facing +Z)."""
-
-    name: str
-    skeleton: Skeleton
-    template: Float[Tensor, "vertex 3"]
-    faces: Int[Tensor, "face 3"]
-    skinning_weights: Float[Tensor, "vertex bone"]
-    template_joints: Float[Tensor, "bone 3"]
-    shape_basis: Float[Tensor, "shape vertex 3"]
-    """Vertex displacement of one standard deviation of each shape parameter (`betas`)."""
-    shape_basis_joints: Float[Tensor, "shape bone 3"]
-    """Joint displacement that goes with `shape_basis`."""
-    expression_basis: Float[Tensor, "expression vertex 3"]
-    pose_basis: Float[Tensor, "corrective vertex 3"]
-    canonical_pose: Float[Tensor, "bone 3"]
-
-    @property
-    def parameters(self) -> dict[str, tuple[int, str]]:
-        """Named parameters: size and role (identity, expression, pose or global)."""
-        return {
-            "betas": (len(self.shape_basis), "identity"),
-            "expression": (len(self.expression_basis), "expression"),
-            "body_pose": (3 * (len(self.skeleton) - 1), "pose"),
-            "global_orient": (3, "global"),
-            "transl": (3, "global"),
-        }
-
-    def body(self, betas: Float[Tensor, "shape"] | None = None) -> Body:
-        """The body of one identity; prepared once, posed often. Missing trailing betas are zero.
-
-        Raises InputError for more betas than the model has, or betas that are not finite.
-        """
-        betas = self.template.new_zeros(0) if betas is None else betas.to(self.template)
-        count = len(betas)
-        if count > len(self.shape_basis):
-            raise InputError(f"{count} betas given, but {self.name} has {len(self.shape_basis)}.")
-        if not torch.isfinite(betas).all():
-            raise InputError(f"The betas for {self.name} hold values that are not finite.")
-        return Body(
-            skeleton=self.skeleton,
-            vertices=self.template + torch.einsum("s,svc->vc", betas, self.shape_basis[:count]),
-            faces=self.faces,
-            skinning_weights=self.skinning_weights,
-            joints=self.template_joints + torch.einsum("s,sjc->jc", betas, self.shape_basis_joints[:count]),
-            canonical_pose=self.canonical_pose,
+        return replace(
+            self,
+            vertices=self.vertices[keep],
+            skinning_weights=self.skinning_weights[keep],
+            faces=self.faces.new_zeros((0, 3)),
+            expression_basis=None if self.expression_basis is None else self.expression_basis[:, keep],
+            pose_basis=None if self.pose_basis is None else self.pose_basis[:, keep],
         )
 
-    def to(self, device: torch.device | str) -> "BodyModel":
-        """The same model on a device."""
-        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
 
-
-def skin(
-    vertices: Float[Tensor, "vertex 3"],
-    weights: Float[Tensor, "vertex bone"],
-    transforms: Float[Tensor, "*batch bone 4 4"],
-) -> Float[Tensor, "*batch vertex 3"]:
-    """Linear blend skinning: move each vertex by the weighted mean of the bones' transforms."""
-    affine = transforms[..., :3, :].flatten(-2)  # one GEMM instead of a batched einsum
-    blended = (weights @ affine).unflatten(-1, (3, 4))
-    return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]
+def moved_tensors(record: Any, target: torch.device | str | torch.dtype) -> dict[str, Any]:
+    """A dataclass's tensors on a device, or (the floating-point ones) in a precision."""
+    tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
+    if isinstance(target, torch.dtype):
+        return {name: value.to(target) for name, value in tensors.items() if value.is_floating_point()}
+    return {name: value.to(target) for name, value in tensors.items()}

@@ -199,9 +199,7 @@ def _is_scan_file(file: str) -> bool:
     return re.fullmatch(r"scans/[^/\\:\0]+\.safetensors", file) is not None
 
 
-def _read_tensors(
-    path: Path, shapes: Mapping[str, tuple[str | int, ...]], sizes: Mapping[str, int]
-) -> dict[str, Tensor]:
+def _read_tensors(path: Path, shapes: Mapping[str, tuple[str | int, ...]], sizes: Mapping[str, int]) -> dict[str, Any]:
     """The named tensors of a file, finite and of shapes that agree with each other and with the sizes known."""
     try:
         tensors = load(path.read_bytes())  # not mapped from disk, so that the folder can be written again meanwhile

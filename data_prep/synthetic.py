@@ -11,10 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from trimesh.exchange.ply import export_ply
 
-from body_models.amass import write_amass
-from body_models.body import Body, BodyModel, skin
+from body_models.body import Body
 from body_models.errors import InputError
-from body_models.motion import Motion
+from body_models.model import BodyModel
+from body_models.motion.amass import write_amass
+from body_models.motion.motion import Motion
+from body_models.skinning import skin
 from data_prep._actions import RANGE_OF_MOTION, UNSEEN_ACTIONS, perform
 from data_prep._clothes import Part, dress, fold_pattern
 from data_prep._mesh_edit import vertex_normals

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from body_models.body import Body, BodyModel
+from body_models.body import Body
 from body_models.errors import InputError
+from body_models.model import BodyModel
 from data_prep.registration.fine import SAMPLES, FineScan, pose_body
 from data_prep.registration.kinematics import PoseState
 from data_prep.surface import Surface

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body_models.body import Body, skin
+from body_models.body import Body
+from body_models.skinning import skin
 from data_prep.registration.kinematics import (
     PoseState,
     SurfacePoints,

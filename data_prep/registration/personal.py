@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from body_models.body import Body, BodyModel
+from body_models.body import Body
+from body_models.model import BodyModel
 from data_prep.registration.clothes import fit_clothes
 from data_prep.registration.coarse import SEARCH_POINTS, PoseSearch
 from data_prep.registration.fine import (

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body_models.body import Body, BodyModel
+from body_models.body import Body
 from body_models.errors import InputError
+from body_models.model import BodyModel
 from data_prep.registration.checks import (
     MAX_COARSE_COST,
     body_of_size,

@@ -95,9 +95,9 @@ def test_unusable_betas_are_refused(betas):
 
 
 def test_parameters_have_roles():
-    sizes = {name: size for name, (size, _) in MODEL.parameters.items()}
+    sizes = {name: parameter.size for name, parameter in MODEL.parameters.items()}
     assert sizes == {"betas": 48, "expression": 0, "body_pose": 69, "global_orient": 3, "transl": 3}
-    assert {role for _, role in MODEL.parameters.values()} == {"identity", "expression", "pose", "global"}
+    assert {parameter.role for parameter in MODEL.parameters.values()} == {"identity", "expression", "pose", "global"}
 
 
 def test_moving_to_a_device_keeps_everything():

@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from body_models import InputError, load_anny
-from body_models.amass import load_poses
+from body_models.motion.amass import load_poses
 from data_prep._clothes import Part
 from data_prep._mesh_edit import Mesh, cut_along_zero, extrude_faces, split_long_edges
 from data_prep.surface import Surface

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from body_models.anny import compact_skeleton
+from body_models.names import SMPL_SKELETON
 from data_prep.registration.kinematics import PoseState
 from data_prep.registration.priors import limb_options, limit_frames, limits, start_poses, start_rotations
 from data_prep.registration.solve import PosePrior
@@ -12,7 +12,7 @@ MIRROR = torch.tensor([1.0, -1.0, -1.0])
 
 def mirrored(pose: torch.Tensor) -> torch.Tensor:
     """A pose (axis-angle) seen in the plane between left and right."""
-    return pose[..., list(compact_skeleton().mirror), :] * MIRROR
+    return pose[..., list(SMPL_SKELETON.mirror), :] * MIRROR
 
 
 def test_limit_frames_are_rotations():
@@ -22,7 +22,7 @@ def test_limit_frames_are_rotations():
 
 
 def test_limits_hold_the_rest_pose_and_are_mirrored():
-    skeleton = compact_skeleton()
+    skeleton = SMPL_SKELETON
     lower, upper = limits(skeleton)
     assert (lower < 0).all()
     assert (upper > 0).all()

@@ -4,18 +4,18 @@ import pytest
 import roma
 import torch
 
-from body_models.amass import smpl_rest_joints
-from body_models.anny import compact_skeleton
-from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import Motion
+from body_models.motion.amass import smpl_rest_joints
+from body_models.motion.clips import load_motion
+from body_models.motion.motion import Motion
+from body_models.names import SMPL_SKELETON
 
 
 def random_motion(frames: int = 12, seed: int = 0) -> Motion:
     generator = torch.Generator().manual_seed(seed)
     return Motion(
         name="random",
-        skeleton=compact_skeleton(),
+        skeleton=SMPL_SKELETON,
         rest_joints=smpl_rest_joints().float(),
         rotations=0.5 * torch.randn(frames, 24, 3, generator=generator),
         translations=torch.randn(frames, 3, generator=generator),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from body_models.amass import load_poses
-from body_models.bvh import load_bvh
 from body_models.errors import InputError
-from body_models.motion import Motion
+from body_models.motion.amass import load_poses
+from body_models.motion.bvh import load_bvh
+from body_models.motion.motion import Motion
 
 
 def load_motion(path: str | Path) -> Motion:

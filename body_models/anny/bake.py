@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from body_models.body import BodyModel
 from body_models.errors import InputError
-from body_models.skeleton import Skeleton
+from body_models.model import BodyModel
+from body_models.names import SMPL_SKELETON
 
 BAKE_VERSION = 1
 SHAPE_COUNT = 48
@@ -49,34 +49,6 @@ _MIDLINE: _MergedBones = (
     ("neck", "spine3", ("neck",), "neck01"),
     ("head", "neck", ("head", "eye", "jaw"), "head"),
 )
-JOINT_NAMES = [
-    "pelvis",
-    "left_hip",
-    "right_hip",
-    "spine1",
-    "left_knee",
-    "right_knee",
-    "spine2",
-    "left_ankle",
-    "right_ankle",
-    "spine3",
-    "left_foot",
-    "right_foot",
-    "neck",
-    "left_collar",
-    "right_collar",
-    "head",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hand",
-    "right_hand",
-]
-"""SMPL's joint names, in SMPL's order."""
-
 _CANONICAL_DEGREES = {
     "left_hip": (0.0, 0.0, 14.0),
     "right_hip": (0.0, 0.0, -14.0),
@@ -220,7 +192,7 @@ def _bone_groups(labels: list[str]) -> dict[str, tuple[list[int], str]]:
             specs[f"{side}_{name}"] = (prefixes, origin + suffix, suffix)
     groups = {
         joint: ([i for i, label in enumerate(labels) if label.startswith(p) and label.endswith(s)], o)
-        for joint in JOINT_NAMES
+        for joint in SMPL_SKELETON.joint_names
         for p, o, s in [specs[joint]]
     }
     missed = [label for i, label in enumerate(labels) if not any(i in members for members, _ in groups.values())]
@@ -241,24 +213,14 @@ def _y_up(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     return torch.stack([x, z, -y], dim=-1)
 
 
-def compact_skeleton() -> Skeleton:
-    """SMPL's 24-joint tree."""
-    parent_of = {name: parent for name, parent, _, _ in _MIDLINE}
-    for side in ("left", "right"):
-        for name, parent, _, _ in _SIDED:
-            parent_of[f"{side}_{name}"] = parent if parent in ("pelvis", "spine3") else f"{side}_{parent}"
-    parents = tuple(-1 if parent_of[n] is None else JOINT_NAMES.index(str(parent_of[n])) for n in JOINT_NAMES)
-    return Skeleton(tuple(JOINT_NAMES), parents)
-
-
 def _assemble(tensors: dict[str, Tensor]) -> BodyModel:
     vertex_count = len(tensors["template"])
-    canonical = torch.zeros(len(JOINT_NAMES), 3)
+    canonical = torch.zeros(len(SMPL_SKELETON.joint_names), 3)
     for name, degrees in _CANONICAL_DEGREES.items():
-        canonical[JOINT_NAMES.index(name)] = torch.deg2rad(torch.tensor(degrees))
+        canonical[SMPL_SKELETON.joint_names.index(name)] = torch.deg2rad(torch.tensor(degrees))
     return BodyModel(
         name="anny",
-        skeleton=compact_skeleton(),
+        skeleton=SMPL_SKELETON,
         template=tensors["template"],
         faces=tensors["faces"].long(),
         skinning_weights=tensors["skinning_weights"],
@@ -266,6 +228,7 @@ def _assemble(tensors: dict[str, Tensor]) -> BodyModel:
         shape_basis=tensors["shape_basis"],
         shape_basis_joints=tensors["shape_basis_joints"],
         expression_basis=torch.zeros(0, vertex_count, 3),
+        expression_basis_joints=torch.zeros(0, len(SMPL_SKELETON), 3),
         pose_basis=torch.zeros(0, vertex_count, 3),
         canonical_pose=canonical,
     )

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from body_models import anny, load_anny
+from body_models import load_anny
+from body_models.anny import bake
 
 SMPL_JOINTS = [
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
@@ -43,7 +44,7 @@ def fast_bake(monkeypatch, tmp_path):
         "faces": MODEL.faces.int(),
     }
     monkeypatch.setenv("AVATARS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(anny, "bake_anny", lambda: bakes.append(1) or tensors)
+    monkeypatch.setattr(bake, "bake_anny", lambda: bakes.append(1) or tensors)
     return tmp_path / "cache", bakes
 
 
@@ -104,12 +105,12 @@ def test_shapes_are_ordered_by_size():
 
 
 def test_principal_directions_have_one_sign_even_when_they_sum_to_zero(monkeypatch):
-    monkeypatch.setattr(anny, "SHAPE_COUNT", 2)
+    monkeypatch.setattr(bake, "SHAPE_COUNT", 2)
     across = torch.tensor([[3.0, -3.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     samples = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=torch.float64) @ across
     basis = torch.eye(3, dtype=torch.float64).reshape(3, 1, 3)
     for centred in (samples, samples.flip(0)):
-        directions = anny._principal_directions(centred, basis)
+        directions = bake._principal_directions(centred, basis)
         assert (directions.norm(dim=1) > 0.1).all()
         assert torch.allclose(directions[0].abs(), directions[0, 0].abs() * torch.tensor([1.0, 1.0, 0.0]).double())
         largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
@@ -187,7 +188,7 @@ def test_a_damaged_cache_of_annys_own_does_not_stop_the_bake(monkeypatch, tmp_pa
     (tmp_path / "v1" / "x.safetensors").write_bytes(b"")
     paths.set_anny_cache_path(tmp_path)
     try:
-        assert anny._build_anny() == "model"
+        assert bake._build_anny() == "model"
         assert paths.get_anny_cache_path() == tmp_path
     finally:
         paths.set_anny_cache_path(own)

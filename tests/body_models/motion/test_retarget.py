@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models import load_anny
-from body_models.amass import smpl_rest_joints
-from body_models.anny import compact_skeleton
 from body_models.body import Body
-from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.motion import Motion
-from body_models.retarget import retarget
-from body_models.rigs import RIGS, match_joints
+from body_models.motion.amass import smpl_rest_joints
+from body_models.motion.clips import load_motion
+from body_models.motion.motion import Motion
+from body_models.motion.retarget import retarget
+from body_models.motion.rigs import RIGS, match_joints
+from body_models.names import SMPL_SKELETON
 from body_models.skeleton import Skeleton
 from tests.shared_data import shared
 
@@ -37,7 +37,7 @@ def smpl_motion(frames: int = 6, size: float = 0.4) -> Motion:
     generator = torch.Generator().manual_seed(1)
     return Motion(
         name="smpl",
-        skeleton=compact_skeleton(),
+        skeleton=SMPL_SKELETON,
         rest_joints=smpl_rest_joints().float(),
         rotations=size * torch.randn(frames, 24, 3, generator=generator),
         translations=torch.randn(frames, 3, generator=generator),

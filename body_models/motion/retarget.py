@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from body_models.body import Body
-from body_models.motion import Motion
-from body_models.rigs import match_joints
+from body_models.motion.motion import Motion
+from body_models.motion.rigs import match_joints
 
 _CHILD = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist", "wrist": "hand"}
 """Bones whose direction is taken over: limbs. Elsewhere two rigs' directions differ by build, not by pose."""

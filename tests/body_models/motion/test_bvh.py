@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from body_models.bvh import load_bvh
-from body_models.clips import load_motion
 from body_models.errors import InputError
-from body_models.rigs import match_joints
+from body_models.motion.bvh import load_bvh
+from body_models.motion.clips import load_motion
+from body_models.motion.rigs import match_joints
 from tests.shared_data import shared
 
 ARM = """HIERARCHY

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
-from body_models.motion import Motion
-from body_models.rigs import match_joints
+from body_models.motion.motion import Motion
+from body_models.motion.rigs import match_joints
 from body_models.skeleton import Skeleton
 
 _log = logging.getLogger(__name__)

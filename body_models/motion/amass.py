@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body_models.anny import JOINT_NAMES, compact_skeleton, load_anny
+from body_models.anny import load_anny
 from body_models.errors import InputError
-from body_models.motion import Motion
+from body_models.motion.motion import Motion
+from body_models.names import SMPL_SKELETON
 
 _BODY_MODEL_OF_WIDTH = {72: "smpl", 156: "smplh", 165: "smplx"}
 _BODY_COLUMNS = 66
@@ -76,7 +77,7 @@ def load_poses(path: str | Path) -> Poses:
         rotations, translations = _y_up(rotations, translations, rest)
     motion = Motion(
         name=path.stem,
-        skeleton=compact_skeleton(),
+        skeleton=SMPL_SKELETON,
         rest_joints=rest.float(),
         rotations=rotations.float(),
         translations=translations.float(),
@@ -93,7 +94,7 @@ def write_amass(
     The file is complete or not there. Raises InputError for other skeletons or when the folder cannot be written.
     """
     path = Path(path)
-    if motion.skeleton != compact_skeleton():
+    if motion.skeleton != SMPL_SKELETON:
         raise InputError(
             f"Motion '{motion.name}' has another skeleton: retarget(motion, body) it before writing {path}."
         )
@@ -127,7 +128,7 @@ def write_amass(
 def smpl_rest_joints() -> Float[Tensor, "bone 3"]:
     """Rough T-pose joint centres of a grown person in SMPL's frame (metres)."""
     places = []
-    for name in JOINT_NAMES:
+    for name in SMPL_SKELETON.joint_names:
         side, _, part = name.rpartition("_")
         x, y, z = _REST_CENTIMETRES[part]
         places.append((-x if side == "right" else x, y, z))
@@ -196,8 +197,8 @@ def _frame_rate(path: Path, arrays: dict[str, np.ndarray]) -> float:
 def _body_model(path: Path, arrays: dict[str, np.ndarray], width: int) -> str:
     known = (*_BODY_MODEL_OF_WIDTH.values(), "anny")
     body_model = _text(path, arrays, "body_model", known, _BODY_MODEL_OF_WIDTH[width])
-    if "joint_names" in arrays and arrays["joint_names"].reshape(-1).tolist() != list(JOINT_NAMES):
-        raise InputError(f"{path}: 'joint_names' are not the 24 known joints: {', '.join(JOINT_NAMES)}.")
+    if "joint_names" in arrays and arrays["joint_names"].reshape(-1).tolist() != list(SMPL_SKELETON.joint_names):
+        raise InputError(f"{path}: 'joint_names' are not the 24 known joints: {', '.join(SMPL_SKELETON.joint_names)}.")
     if body_model == "anny" and ("joint_names" not in arrays or width != 72):
         raise InputError(f"{path}: poses of the anny body need 'joint_names' and 72 columns (found {width}).")
     return body_model
@@ -208,8 +209,8 @@ def _rest_joints(
 ) -> Float[Tensor, "bone 3"]:
     if "rest_joints" in arrays:
         joints = _floats(path, arrays, "rest_joints")
-        if joints.shape != (len(JOINT_NAMES), 3):
-            raise InputError(f"{path}: 'rest_joints' has shape {joints.shape}; expected ({len(JOINT_NAMES)}, 3).")
+        if joints.shape != (len(SMPL_SKELETON), 3):
+            raise InputError(f"{path}: 'rest_joints' has shape {joints.shape}; expected ({len(SMPL_SKELETON)}, 3).")
         return joints
     if body_model == "anny":
         return load_anny().body(None if betas is None else betas.float()).joints.double()
@@ -218,7 +219,7 @@ def _rest_joints(
 
 def _body_rotations(poses: Float[Tensor, "frame column"]) -> Float[Tensor, "frame bone 3"]:
     """The 24 joints; SMPL's two hand joints are at rest where the file has fingers instead."""
-    rotations = poses.new_zeros(len(poses), len(JOINT_NAMES) * 3)
+    rotations = poses.new_zeros(len(poses), len(SMPL_SKELETON) * 3)
     columns = poses.shape[1] if poses.shape[1] == rotations.shape[1] else _BODY_COLUMNS
     rotations[:, :columns] = poses[:, :columns]
     return rotations.unflatten(1, (-1, 3))

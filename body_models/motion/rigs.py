@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from body_models.anny import JOINT_NAMES
 from body_models.errors import InputError
+from body_models.names import SMPL_SKELETON
 
 _ARM_AND_LEG = {
     "hip": "{Side}UpLeg",
@@ -96,7 +96,7 @@ RIGS: dict[str, dict[str, str]] = {
 """For each family of rigs the names of our joints; alternatives are parted by blanks, the best first."""
 
 _REQUIRED_PARTS = ("pelvis", "hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-REQUIRED_JOINTS = tuple(name for name in JOINT_NAMES if name.split("_")[-1] in _REQUIRED_PARTS)
+REQUIRED_JOINTS = tuple(name for name in SMPL_SKELETON.joint_names if name.split("_")[-1] in _REQUIRED_PARTS)
 
 
 def match_joints(joint_names: Sequence[str]) -> dict[str, int]:
@@ -119,7 +119,7 @@ def match_joints(joint_names: Sequence[str]) -> dict[str, int]:
 
 def _match_rig(index: dict[str, int], table: dict[str, str]) -> dict[str, int]:
     matched = {}
-    for joint in JOINT_NAMES:
+    for joint in SMPL_SKELETON.joint_names:
         side, _, part = joint.rpartition("_")
         names = table.get(part, "").format(Side=side.capitalize(), side=side, s=side[:1], S=side[:1].upper()).split()
         known = [index[name.lower()] for name in names if name.lower() in index]

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from body_models.amass import load_poses, smpl_rest_joints, write_amass
-from body_models.bvh import load_bvh
-from body_models.clips import load_motion
 from body_models.errors import InputError
-from tests.body_models.test_bvh import ARM
-from tests.body_models.test_motion import random_motion
+from body_models.motion.amass import load_poses, smpl_rest_joints, write_amass
+from body_models.motion.bvh import load_bvh
+from body_models.motion.clips import load_motion
+from tests.body_models.motion.test_bvh import ARM
+from tests.body_models.motion.test_motion import random_motion
 
 FRAMES = 5
 
