@@ -25,6 +25,10 @@ class Motion:
     """How far the root joint is from its place at rest."""
     frame_rate: float
     """Frames per second."""
+    expression: Float[Tensor, "frame expression"] | None = None
+    """Expression parameters over time; None for a clip that says nothing about the face."""
+    expression_names: tuple[str, ...] = ()
+    """Names of the expression parameters where they have a meaning (ARKit's); empty for a model's own components."""
 
     def __post_init__(self) -> None:
         if not 0 < self.frame_rate < float("inf"):
@@ -35,8 +39,11 @@ class Motion:
             raise InputError(f"Motion '{self.name}': poses and skeleton differ in their number of joints.")
         if len(self.translations) != len(self.rotations):
             raise InputError(f"Motion '{self.name}': rotations and translations differ in their number of frames.")
-        for part in ("rest_joints", "rotations", "translations"):
-            if not torch.isfinite(getattr(self, part)).all():
+        if self.expression is not None and len(self.expression) != len(self.rotations):
+            raise InputError(f"Motion '{self.name}': rotations and expression differ in their number of frames.")
+        for part in ("rest_joints", "rotations", "translations", "expression"):
+            value = getattr(self, part)
+            if value is not None and not torch.isfinite(value).all():
                 raise InputError(f"Motion '{self.name}': {part} hold values that are not finite.")
 
     def __len__(self) -> int:
@@ -53,7 +60,12 @@ class Motion:
             raise InputError(
                 f"Motion '{self.name}' has frames 0 to {len(self) - 1}; cannot cut from {start} up to {stop}."
             )
-        return replace(self, rotations=self.rotations[start:stop], translations=self.translations[start:stop])
+        return replace(
+            self,
+            rotations=self.rotations[start:stop],
+            translations=self.translations[start:stop],
+            expression=None if self.expression is None else self.expression[start:stop],
+        )
 
     def resample(self, frame_rate: float) -> "Motion":
         """The same motion at another rate: rotations by slerp, translations linearly; the first frame stays."""
@@ -65,10 +77,12 @@ class Motion:
         before = position.floor().long()
         after = (before + 1).clamp(max=len(self) - 1)
         share = (position - before).to(self.rotations)
+        face = self.expression
         return replace(
             self,
             rotations=_slerp(self.rotations[before], self.rotations[after], share[:, None, None]),
             translations=torch.lerp(self.translations[before], self.translations[after], share[:, None]),
+            expression=None if face is None else torch.lerp(face[before], face[after], share[:, None]),
             frame_rate=float(frame_rate),
         )
 
