@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from body_models.skeleton import Skeleton, invert_rigid, posed_from_rest, rotation_matrices, transform_points
-from body_models.skinning import blend_offsets, pose_feature, skin
+from body_models.skinning import blend_offsets, deform, pose_feature
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,15 @@ class Body:
     ) -> Float[Tensor, "*batch vertex 3"]:
         """The surface in a pose: expression and correctives, then linear blend skinning (SMPL, equations 2 to 9)."""
         rotations = rotation_matrices(pose)
-        vertices, joints = self.rest(expression)
+        joints, blendshapes = self.joints, []
+        if expression is not None and self.expression_basis is not None and self.expression_basis_joints is not None:
+            count = expression.shape[-1]
+            joints = joints + blend_offsets(expression, self.expression_basis_joints[:count])
+            blendshapes.append((expression, self.expression_basis[:count]))
         if self.pose_basis is not None:
-            vertices = vertices + blend_offsets(pose_feature(rotations), self.pose_basis)
+            blendshapes.append((pose_feature(rotations), self.pose_basis))
         transforms = posed_from_rest(rotations, translation, joints, self.skeleton.parents)
-        return skin(vertices, self.skinning_weights, transforms)
+        return deform(self.vertices, blendshapes, self.skinning_weights, transforms)
 
     def pose_joints(
         self,

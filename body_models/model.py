@@ -13,7 +13,7 @@ from body_models.errors import InputError
 from body_models.landmarks import Landmarks
 from body_models.parameters import Parameter, assemble_pose, check_parameters, pose_parameters
 from body_models.skeleton import Skeleton, posed_from_rest, rotation_matrices, transform_points
-from body_models.skinning import blend_offsets, pose_feature, skin
+from body_models.skinning import blend_offsets, deform, pose_feature
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,22 @@ class BodyModel:
     ) -> tuple[Tensor, Tensor]:
         """Vertices and joints at rest of each identity with its expression; missing parameters are zero."""
         vertices, joints = self.template, self.template_joints
-        for values, basis, basis_joints in (
+        for values, basis, basis_joints in self._blendshapes(betas, expression):
+            vertices = vertices + blend_offsets(values, basis)
+            joints = joints + blend_offsets(values, basis_joints)
+        return vertices, joints
+
+    def _blendshapes(self, betas: Tensor | None, expression: Tensor | None) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Coefficients with the vertex and joint bases that they weigh."""
+        given = (
             (betas, self.shape_basis, self.shape_basis_joints),
             (expression, self.expression_basis, self.expression_basis_joints),
-        ):
-            if values is not None and values.shape[-1] > 0:
-                vertices = vertices + blend_offsets(values, basis[: values.shape[-1]])
-                joints = joints + blend_offsets(values, basis_joints[: values.shape[-1]])
-        return vertices, joints
+        )
+        return [
+            (values, basis[: values.shape[-1]], basis_joints[: values.shape[-1]])
+            for values, basis, basis_joints in given
+            if values is not None and values.shape[-1] > 0
+        ]
 
     def pose(self, values: Mapping[str, Tensor]) -> Float[Tensor, "*batch bone 3"]:
         """Axis-angle of every joint from named rotations (radians); joints that are not named stay at rest.
@@ -135,13 +143,16 @@ class BodyModel:
         pose = self.pose(values)
         given = {name: value.to(self.template) for name, value in values.items()}
         rotations = rotation_matrices(pose)
-        vertices, joints = self.shaped(given.get("betas"), given.get("expression"))
+        joints, blendshapes = self.template_joints, []
+        for coefficients, basis, basis_joints in self._blendshapes(given.get("betas"), given.get("expression")):
+            joints = joints + blend_offsets(coefficients, basis_joints)
+            blendshapes.append((coefficients, basis))
         if len(self.pose_basis) > 0:
-            vertices = vertices + blend_offsets(pose_feature(rotations), self.pose_basis)
+            blendshapes.append((pose_feature(rotations), self.pose_basis))
         translation = given.get("transl", self.template.new_zeros(3))
         transforms = posed_from_rest(rotations, translation, joints, self.skeleton.parents)
         return Posed(
-            vertices=skin(vertices, self.skinning_weights, transforms),
+            vertices=deform(self.template, blendshapes, self.skinning_weights, transforms),
             joints=transform_points(transforms, joints.expand(*transforms.shape[:-2], 3)),
             posed_from_rest=transforms,
         )

@@ -1,6 +1,7 @@
 """A kinematic tree and its forward kinematics."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import roma
 import torch
@@ -47,8 +48,8 @@ class Skeleton:
 
 
 def posed_from_rest(
-    rotations: Float[Tensor, "*batch bone 3 3"],
-    translation: Float[Tensor, "*batch 3"],
+    rotations: Float[Tensor, "*#batch bone 3 3"],
+    translation: Float[Tensor, "*#batch 3"],
     joints: Float[Tensor, "*#batch bone 3"],
     parents: tuple[int, ...],
 ) -> Float[Tensor, "*batch bone 4 4"]:
@@ -57,16 +58,29 @@ def posed_from_rest(
     A joint's rotation turns its subtree about the joint, in axes parallel to the world's at rest (SMPL's convention);
     the translation moves the whole body after that.
     """
-    world_rotations = [rotations[..., 0, :, :]]
-    positions = [joints[..., 0, :] + translation]
-    for bone in range(1, len(parents)):
-        parent = parents[bone]
-        offset = joints[..., bone, :] - joints[..., parent, :]
-        world_rotations.append(world_rotations[parent] @ rotations[..., bone, :, :])
-        positions.append(positions[parent] + (world_rotations[parent] @ offset[..., None])[..., 0])
-    rotation = torch.stack(world_rotations, dim=-3)
-    origin = torch.stack(positions, dim=-2) - (rotation @ joints[..., None])[..., 0]
-    return rigid(rotation, origin)
+    batch = torch.broadcast_shapes(rotations.shape[:-3], translation.shape[:-1], joints.shape[:-2])
+    root = joints[..., :1, :] + translation[..., None, :]
+    offsets = joints[..., 1:, :] - joints[..., list(parents[1:]), :]
+    offsets = torch.cat([root, offsets.expand(*root.shape[:-2], -1, -1)], dim=-2)
+    rotations = rotations.expand(*batch, -1, -1, -1)
+    parent_from_bone = rigid(rotations, offsets.expand(*batch, -1, -1))
+    world_from_bone = _chained(parent_from_bone, parents)
+    world_rotations = world_from_bone[..., :3, :3]
+    return rigid(world_rotations, world_from_bone[..., :3, 3] - (world_rotations @ joints[..., None])[..., 0])
+
+
+def _chained(local: Tensor, parents: tuple[int, ...]) -> Tensor:
+    """Products of each bone's transform with all its ancestors', all bones of one depth together."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    levels = [[bone for bone, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+    chained = [local[..., :1, :, :]]
+    for above, level in pairwise(levels):
+        parent_rows = [above.index(parents[bone]) for bone in level]
+        chained.append(chained[-1][..., parent_rows, :, :] @ local[..., level, :, :])
+    order = [bone for level in levels for bone in level]
+    return torch.cat(chained, dim=-3)[..., [order.index(bone) for bone in range(len(parents))], :, :]
 
 
 def rigid(rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4 4"]:
@@ -95,8 +109,12 @@ def rotation_matrices(pose: Float[Tensor, "*batch bone 3"]) -> Float[Tensor, "*b
 
 
 def _swap_side(name: str) -> str:
-    if name.startswith("left_"):
-        return "right_" + name.removeprefix("left_")
-    if name.startswith("right_"):
-        return "left_" + name.removeprefix("right_")
+    for start, end, other_start, other_end in (
+        ("left_", "", "right_", ""),
+        ("right_", "", "left_", ""),
+        ("", ".L", "", ".R"),
+        ("", ".R", "", ".L"),
+    ):
+        if name.startswith(start) and name.endswith(end):
+            return other_start + name[len(start) : len(name) - len(end)] + other_end
     return name

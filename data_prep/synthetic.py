@@ -14,7 +14,7 @@ from trimesh.exchange.ply import export_ply
 from body_models.body import Body
 from body_models.errors import InputError
 from body_models.model import BodyModel
-from body_models.motion.amass import write_amass
+from body_models.motion.amass_writer import write_amass
 from body_models.motion.motion import Motion
 from body_models.skinning import skin
 from data_prep._actions import RANGE_OF_MOTION, UNSEEN_ACTIONS, perform

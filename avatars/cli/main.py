@@ -11,17 +11,21 @@ import tyro
 from avatars import __version__
 from avatars.cli.files import Animate, Export, Info
 from avatars.cli.fitting import Evaluate, FitScans
+from avatars.cli.models import Models
+from avatars.cli.motion import Motions
 
 INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
 DESCRIPTION = "Animatable avatars from body scans: fit, animate, export, evaluate. --version tells the version."
 
-Verb = FitScans | Animate | Export | Evaluate | Info
+Verb = FitScans | Animate | Export | Evaluate | Info | Models | Motions
 Named = (
     Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[Motions, tyro.conf.subcommand("motion")]
 )
 
 

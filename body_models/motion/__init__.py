@@ -1,8 +1,23 @@
 """Motion clips: read, write, edit and carry over to any body."""
 
-from body_models.motion.amass import Poses, load_poses, write_amass
+from body_models.motion.amass import Poses, load_poses
+from body_models.motion.amass_writer import write_amass
+from body_models.motion.bvh_writer import write_bvh
 from body_models.motion.clips import load_motion
+from body_models.motion.faces import transfer_expression, write_head_motion
+from body_models.motion.gltf_clips import load_gltf_clip
 from body_models.motion.motion import Motion
 from body_models.motion.retarget import retarget
 
-__all__ = ["Motion", "Poses", "load_motion", "load_poses", "retarget", "write_amass"]
+__all__ = [
+    "Motion",
+    "Poses",
+    "load_gltf_clip",
+    "load_motion",
+    "load_poses",
+    "retarget",
+    "transfer_expression",
+    "write_amass",
+    "write_bvh",
+    "write_head_motion",
+]

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.motion.frames import upright_frame
 from body_models.motion.motion import Motion
-from body_models.motion.rigs import match_joints
 from body_models.skeleton import Skeleton
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def load_bvh(path: str | Path, metres_per_unit: float | None = None) -> Motion:
     rest = _rest_joints(joints)
     quaternions, translations = _apply_channels(joints, values)
     scale = _unit(path, joints, rest) if metres_per_unit is None else metres_per_unit
-    ours_from_file = _upright_frame(path, skeleton, rest)
+    ours_from_file = upright_frame(path, skeleton, rest)
     return Motion(
         name=path.stem,
         skeleton=skeleton,
@@ -271,29 +271,3 @@ def _unit(path: Path, joints: list[_Joint], rest: Float[Tensor, "bone 3"]) -> fl
     name = min(fitting, key=lambda key: abs(math.log(fitting[key] * height / _USUAL)))
     _log.info("%s: unit taken as %s (rest pose measures %.2f m)", path, name, fitting[name] * height)
     return fitting[name]
-
-
-def _upright_frame(path: Path, skeleton: Skeleton, rest: Float[Tensor, "bone 3"]) -> Float[Tensor, "3 3"]:
-    """Rotation by quarter turns from the file's axes to ours, judged by where feet, head and hips are at rest."""
-    try:
-        at = {name: rest[index] for name, index in match_joints(skeleton.joint_names).items()}
-    except InputError:
-        _log.warning("%s: joint names are not known; Y up and facing +Z is assumed", path)
-        return torch.eye(3, dtype=rest.dtype)
-    hips, ankles = (at["left_" + part] + at["right_" + part] for part in ("hip", "ankle"))
-    up = _nearest_axis(hips - ankles)
-    across = sum((at["left_" + part] - at["right_" + part] for part in ("hip", "ankle", "shoulder")), torch.zeros(3))
-    if not (across * (1 - up.abs())).any():
-        raise InputError(f"{path}: left and right joints lie upon each other at rest; check the OFFSET lines.")
-    left = _nearest_axis(across * (1 - up.abs()))
-    ours_from_file = torch.stack([left, up, torch.linalg.cross(left, up)])
-    if not torch.equal(ours_from_file, torch.eye(3, dtype=rest.dtype)):
-        _log.info("%s: axes turned to Y up, facing +Z", path)
-    return ours_from_file
-
-
-def _nearest_axis(direction: Float[Tensor, "3"]) -> Float[Tensor, "3"]:
-    axis = torch.zeros_like(direction)
-    largest = direction.abs().argmax()
-    axis[largest] = 1.0 if direction[largest] >= 0 else -1.0
-    return axis

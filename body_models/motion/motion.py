@@ -8,7 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.parameters import unknown_name
 from body_models.skeleton import Skeleton, posed_from_rest, rotation_matrices, transform_points
+
+_MITTENS = {"left_hand": "left_middle1", "right_hand": "right_middle1"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,69 @@ class Motion:
             expression=None if face is None else torch.lerp(face[before], face[after], share[:, None]),
             frame_rate=float(frame_rate),
         )
+
+    def loop(self, count: int, blend_frames: int | None = None) -> "Motion":
+        """The clip as a seamless cycle, `count` times over; travel along the ground goes on from cycle to cycle.
+
+        The last frames are blended into the first (by default a fifth of a second, at most a quarter of the clip), so
+        that a cycle is that much shorter; one frame suits a clip that ends in the pose in which it starts. Raises
+        InputError when the clip is too short.
+        """
+        blend = max(min(round(self.frame_rate / 5), len(self) // 4), 1) if blend_frames is None else blend_frames
+        if count < 1 or not 1 <= blend <= len(self) // 2:
+            raise InputError(
+                f"Motion '{self.name}' of {len(self)} frames cannot be looped {count} times with {blend} frames "
+                f"blended: at least once, and from 1 up to half of its frames ({len(self) // 2})."
+            )
+        cycle, travel = self._cycle(blend)
+        steps = torch.arange(count).to(travel).repeat_interleave(len(cycle))
+        face = cycle.expression
+        return replace(
+            cycle,
+            rotations=cycle.rotations.repeat(count, 1, 1),
+            translations=cycle.translations.repeat(count, 1) + steps[:, None] * travel,
+            expression=None if face is None else face.repeat(count, 1),
+        )
+
+    def _cycle(self, blend: int) -> tuple["Motion", Float[Tensor, "3"]]:
+        """One cycle, and how far it travels along the ground."""
+        tail = len(self) - blend
+        level = self.translations.new_tensor([1.0, 0.0, 1.0])
+        travel = (self.translations[tail] - self.translations[0]) * level
+        share = torch.arange(blend).to(self.translations)[:, None] / blend
+        rotations, translations = self.rotations[:tail].clone(), self.translations[:tail].clone()
+        rotations[:blend] = _slerp(self.rotations[tail:], rotations[:blend], share[..., None])
+        translations[:blend] = torch.lerp(self.translations[tail:] - travel, translations[:blend], share)
+        face = self.expression
+        if face is not None:
+            face = torch.cat([torch.lerp(face[tail:], face[:blend], share), face[blend:tail]])
+        return replace(self, rotations=rotations, translations=translations, expression=face), travel
+
+    def on_skeleton(self, skeleton: Skeleton) -> "Motion":
+        """The part of the motion that another skeleton of the same names has, such as SMPL's joints out of SMPL-X's.
+
+        `left_hand` and `right_hand` are at rest, at the middle finger's root, where the motion has fingers instead.
+        Raises InputError when another joint is missing or hangs elsewhere.
+        """
+        if skeleton == self.skeleton:
+            return self
+        sources = [self._counterpart(skeleton, joint) for joint in range(len(skeleton))]
+        named = torch.tensor([name in self.skeleton.joint_names for name in skeleton.joint_names])
+        rotations = self.rotations[:, sources] * named.to(self.rotations)[:, None]
+        return replace(self, skeleton=skeleton, rest_joints=self.rest_joints[sources], rotations=rotations)
+
+    def _counterpart(self, skeleton: Skeleton, joint: int) -> int:
+        name, parent = skeleton.joint_names[joint], skeleton.parents[joint]
+        if name not in self.skeleton.joint_names and name in _MITTENS:
+            return self.skeleton.index(_MITTENS[name])
+        if name not in self.skeleton.joint_names:
+            raise InputError(unknown_name(f"Motion '{self.name}' has no joint", name, self.skeleton.joint_names))
+        source = self.skeleton.index(name)
+        ours = self.skeleton.parents[source]
+        here, there = ("" if p < 0 else s.joint_names[p] for p, s in ((ours, self.skeleton), (parent, skeleton)))
+        if here != there:
+            raise InputError(f"Motion '{self.name}': joint '{name}' hangs elsewhere; retarget(motion, body) instead.")
+        return source
 
     def posed_from_rest(self) -> Float[Tensor, "frame bone 4 4"]:
         """Transform of each bone from rest to each frame."""

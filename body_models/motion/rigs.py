@@ -1,135 +1,90 @@
-"""Which joint of a foreign skeleton plays which of the 24 joints, by the names that common programs give."""
+"""Which joint of a foreign skeleton plays which of our joints, by the names that common programs give."""
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from body_models.errors import InputError
-from body_models.names import SMPL_SKELETON
+from body_models.motion.rig_names import RIGS
+from body_models.names import SMPL_SKELETON, SMPLX_SKELETON
 
-_ARM_AND_LEG = {
-    "hip": "{Side}UpLeg",
-    "knee": "{Side}Leg",
-    "ankle": "{Side}Foot",
-    "foot": "{Side}ToeBase {Side}Toe",
-    "collar": "{Side}Shoulder",
-    "shoulder": "{Side}Arm",
-    "elbow": "{Side}ForeArm",
-    "wrist": "{Side}Hand",
-    "hand": "{Side}HandMiddle1 {Side}HandIndex1 {S}Fingers",
-}
-RIGS: dict[str, dict[str, str]] = {
-    "SMPL": {
-        **{name: name for name in ("pelvis", "spine1", "spine2", "spine3", "neck", "head")},
-        **{
-            name: f"{{side}}_{name} {{s}}_{name}"
-            for name in ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist", "hand")
-        },
-    },
-    "Mixamo": {
-        "pelvis": "Hips",
-        "spine1": "Spine",
-        "spine2": "Spine1",
-        "spine3": "Spine3 Spine2",
-        "neck": "Neck",
-        "head": "Head",
-        **_ARM_AND_LEG,
-    },
-    "CMU": {
-        "pelvis": "Hips",
-        "spine1": "LowerBack",
-        "spine2": "Spine",
-        "spine3": "Spine1",
-        "neck": "Neck",
-        "head": "Head",
-        **_ARM_AND_LEG,
-    },
-    "MakeHuman": {
-        "pelvis": "root",
-        "spine1": "spine03",
-        "spine2": "spine02",
-        "spine3": "spine01",
-        "neck": "neck01",
-        "head": "head",
-        "hip": "upperleg01.{s}",
-        "knee": "lowerleg01.{s}",
-        "ankle": "foot.{s}",
-        "foot": "toe2-1.{s}",
-        "collar": "clavicle.{s}",
-        "shoulder": "upperarm01.{s}",
-        "elbow": "lowerarm01.{s}",
-        "wrist": "wrist.{s}",
-        "hand": "finger3-1.{s}",
-    },
-    "Poser": {
-        "pelvis": "hip",
-        "spine1": "abdomen",
-        "spine3": "chest",
-        "neck": "neck",
-        "head": "head",
-        "hip": "{s}Thigh {s}ButtockThigh",
-        "knee": "{s}Shin",
-        "ankle": "{s}Foot",
-        "foot": "{s}Toe {s}Toes",
-        "collar": "{s}Collar",
-        "shoulder": "{s}Shldr",
-        "elbow": "{s}ForeArm",
-        "wrist": "{s}Hand",
-        "hand": "{s}Mid1",
-    },
-    "Biovision": {
-        "pelvis": "Hips",
-        "spine1": "Chest",
-        "spine2": "Chest2",
-        "spine3": "Chest3",
-        "neck": "Neck",
-        "head": "Head",
-        "hip": "{Side}Hip",
-        "knee": "{Side}Knee",
-        "ankle": "{Side}Ankle",
-        "foot": "{Side}Toe",
-        "collar": "{Side}Collar",
-        "shoulder": "{Side}Shoulder",
-        "elbow": "{Side}Elbow",
-        "wrist": "{Side}Wrist",
-    },
-}
-"""For each family of rigs the names of our joints; alternatives are parted by blanks, the best first."""
-
+_HEAD_RIG = {"spine3": "root", "head": "neck", "jaw": "jaw", "eye": "{side}_eye eye.{s}"}
+"""FLAME's joints: its root turns neck and head together, its neck the head."""
+_COMPANIONS = {"foot": tuple(f"toe{number}-1.{{s}}" for number in (1, 3, 4, 5))}
+"""Joints of a rig with several bones where we know one joint; they turn alike."""
+_KNOWN_JOINTS = tuple(dict.fromkeys(SMPL_SKELETON.joint_names + SMPLX_SKELETON.joint_names))
 _REQUIRED_PARTS = ("pelvis", "hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 REQUIRED_JOINTS = tuple(name for name in SMPL_SKELETON.joint_names if name.split("_")[-1] in _REQUIRED_PARTS)
 
 
 def match_joints(joint_names: Sequence[str]) -> dict[str, int]:
-    """For each of the 24 joints that has a counterpart, its index among foreign joint names.
+    """For each joint of body, fingers and face that has a counterpart, its index among foreign joint names.
 
-    Case and prefixes such as `mixamorig:` do not matter. Raises InputError when a limb's joint is missing.
+    Names are those of SMPL and SMPL-X; `left_hand` is there for rigs with fingers too (the middle one). Case and
+    prefixes such as `mixamorig:` do not matter. Raises InputError when a limb's joint is missing.
     """
-    index = {_plain(name): i for i, name in reversed(list(enumerate(joint_names)))}
+    index = _indexed(joint_names)
     found = {rig: _match_rig(index, table) for rig, table in RIGS.items()}
-    best = max(found, key=lambda rig: len(found[rig]))
+    best = max(found, key=lambda rig: (sum(name in found[rig] for name in REQUIRED_JOINTS), len(found[rig])))
     missing = [name for name in REQUIRED_JOINTS if name not in found[best]]
     if missing:
+        described = ", ".join(_describe(name, RIGS[best], joint_names) for name in missing)
         raise InputError(
-            f"The skeleton's joints are not known: nothing found for {', '.join(missing)} (nearest family: {best}). "
+            f"The skeleton's joints are not known: nothing found for {described} (nearest family: {best}). "
             f"Its joints are {_shorten(joint_names)}. Supported joint names: {', '.join(RIGS)}; rename the joints to "
             "one of these families, for example to Hips, LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm, LeftHand."
         )
     return found[best]
 
 
-def _match_rig(index: dict[str, int], table: dict[str, str]) -> dict[str, int]:
+def match_head_joints(joint_names: Sequence[str]) -> dict[str, int]:
+    """The same for a head on its own (FLAME's joints): `spine3` for its root, `head`, `jaw` and eyes; else empty."""
+    matched = _match_rig(_indexed(joint_names), _HEAD_RIG)
+    return matched if {"head", "jaw"} <= set(matched) and len(joint_names) < len(SMPL_SKELETON) else {}
+
+
+def joint_of_bone(joint_names: Sequence[str], matches: Mapping[str, int]) -> dict[int, str]:
+    """Our joint for each foreign bone that has one; further toes turn as the one that counts as the foot's."""
+    index, joints = _indexed(joint_names), {bone: name for name, bone in matches.items()}
+    for name in matches:
+        side, _, part = name.rpartition("_")
+        for companion in _COMPANIONS.get(part, ()):
+            bone = index.get(companion.format(s=side[:1]))
+            if bone is not None:
+                joints[bone] = name
+    return joints
+
+
+def plain_name(name: str) -> str:
+    """A joint's name without the prefix that programs put before it, in lower case."""
+    return re.sub(r"^(.*:|mixamorig\d*_?|DEF-|Bip\d*[ _])", "", name).replace(" ", "_").lower()
+
+
+def _indexed(joint_names: Sequence[str]) -> dict[str, int]:
+    return {plain_name(name): i for i, name in reversed(list(enumerate(joint_names)))}
+
+
+def _match_rig(index: Mapping[str, int], table: Mapping[str, str]) -> dict[str, int]:
     matched = {}
-    for joint in SMPL_SKELETON.joint_names:
-        side, _, part = joint.rpartition("_")
-        names = table.get(part, "").format(Side=side.capitalize(), side=side, s=side[:1], S=side[:1].upper()).split()
-        known = [index[name.lower()] for name in names if name.lower() in index]
+    for joint in _KNOWN_JOINTS:
+        known = [index[name.lower()] for name in _alternatives(joint, table) if name.lower() in index]
         if known:
             matched[joint] = known[0]
     return matched
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"^(.*:|mixamorig\d*_?)", "", name).lower()
+def _alternatives(joint: str, table: Mapping[str, str]) -> list[str]:
+    side, _, part = joint.rpartition("_")
+    names = table.get(joint) or table.get(part, "")
+    return names.format(Side=side.capitalize(), side=side, s=side[:1], S=side[:1].upper()).split()
+
+
+def _describe(joint: str, table: Mapping[str, str], joint_names: Sequence[str]) -> str:
+    """A missing joint, what it is called in a family, and the name in the file that is nearest to that."""
+    expected = _alternatives(joint, table)[0]
+    plain = {plain_name(name): name for name in joint_names}
+    near = difflib.get_close_matches(expected.lower(), list(plain), n=1, cutoff=0.75)
+    return f"{joint} ('{expected}'; is '{plain[near[0]]}' meant?)" if near else joint
 
 
 def _shorten(names: Sequence[str], limit: int = 40) -> str:

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import Float
 
 from body_models.errors import InputError
-from data_prep.gltf_skin import Track, read_posed_meshes, sample_track
+from data_prep.gltf_skin import read_posed_meshes
 from data_prep.mesh_files import read_meshes
 from tests.shared_data import shared
 
@@ -98,26 +97,6 @@ def test_step_and_cubic_spline_from_a_file(tmp_path: Path) -> None:
     spline = _arm(tmp_path / "s.gltf", [still, [0, 0, 0, 1], still, still, QUARTER_TURN, still], "CUBICSPLINE")
     middle = read_posed_meshes(spline, frames=2)[1].vertices
     assert middle[1] == pytest.approx([1 + np.sqrt(0.5), 2 + np.sqrt(0.5), 0], abs=1e-5)
-
-
-def _track(interpolation: str, values: Float[np.ndarray, "key slot width"]) -> Track:
-    return Track(0, "translation", interpolation, np.array([1.0, 2.0, 4.0]), values)
-
-
-def test_sampling_interpolates_and_holds_the_ends() -> None:
-    line = _track("LINEAR", np.array([[[0.0]], [[10.0]], [[20.0]]]))
-    assert [sample_track(line, time)[0] for time in (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 9.0)] == pytest.approx(
-        [0, 0, 5, 10, 15, 20, 20]
-    )
-    assert sample_track(_track("STEP", line.values), 3.9)[0] == 10
-
-
-def test_cubic_spline_reproduces_a_cubic() -> None:
-    times = np.array([1.0, 2.0, 4.0])
-    slopes = 3 * times**2 - 2
-    spline = _track("CUBICSPLINE", np.stack([slopes, times**3 - 2 * times, slopes], axis=1)[..., None])
-    for time in (1.0, 1.3, 2.0, 3.7, 4.0):
-        assert sample_track(spline, time)[0] == pytest.approx(time**3 - 2 * time)
 
 
 def test_morph_target_at_its_default_weight_and_mirrored_node(tmp_path: Path) -> None:

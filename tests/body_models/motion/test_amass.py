@@ -1,11 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from body_models.errors import InputError
-from body_models.motion.amass import load_poses, smpl_rest_joints, write_amass
+from body_models.motion.amass import SMPL_FAMILY, load_poses
+from body_models.motion.amass_writer import write_amass
 from body_models.motion.bvh import load_bvh
 from body_models.motion.clips import load_motion
+from body_models.motion.motion import Motion
+from body_models.motion.rest_joints import smpl_rest_joints
+from body_models.names import SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
+from body_models.skeleton import Skeleton
 from tests.body_models.motion.test_bvh import ARM
 from tests.body_models.motion.test_motion import random_motion
 
@@ -32,17 +39,108 @@ def save(tmp_path, **values):
 
 
 @pytest.mark.parametrize(("width", "model"), [(72, "smpl"), (156, "smplh"), (165, "smplx")])
-def test_body_joints_are_taken(tmp_path, width, model):
+def test_all_joints_are_taken(tmp_path, width, model):
     values = arrays(width)
     poses = load_poses(save(tmp_path, **values))
-    expected = torch.from_numpy(values["poses"][:, 3:66]).float().unflatten(1, (-1, 3))
-    torch.testing.assert_close(poses.motion.rotations[:, 1:22], expected)
+    expected = torch.from_numpy(values["poses"][:, 3:]).float().unflatten(1, (-1, 3))
+    torch.testing.assert_close(poses.motion.rotations[:, 1:], expected)
+    assert poses.motion.skeleton == SMPL_FAMILY[model]
     assert poses.body_model == model
     assert poses.gender == "female"
     assert poses.betas is not None
     assert len(poses.betas) == 16
-    hands = poses.motion.rotations[:, 22:]
-    assert hands.any() if width == 72 else not hands.any()
+
+
+@pytest.mark.parametrize(
+    ("width", "column", "joint"),
+    [
+        (156, 66, "left_index1"),
+        (156, 75, "left_middle1"),
+        (156, 84, "left_pinky1"),
+        (156, 93, "left_ring1"),
+        (156, 102, "left_thumb1"),
+        (156, 111, "right_index1"),
+        (165, 66, "jaw"),
+        (165, 69, "left_eye"),
+        (165, 72, "right_eye"),
+        (165, 75, "left_index1"),
+        (165, 120, "right_index1"),
+        (72, 66, "left_hand"),
+        (72, 69, "right_hand"),
+    ],
+)
+def test_columns_belong_to_their_joints(tmp_path, width, column, joint):
+    turned = np.zeros((FRAMES, width))
+    turned[:, column] = 0.5
+    motion = load_motion(save(tmp_path, **arrays(poses=turned), up=np.array("y")))
+    moved = motion.rotations.abs().amax((0, 2)) > 0
+    assert [name for name, moves in zip(motion.skeleton.joint_names, moved, strict=True) if moves] == [joint]
+
+
+@pytest.mark.parametrize("width", [63, 66])
+def test_bodies_without_hands(tmp_path, width):
+    values = arrays(width, up=np.array("y"))
+    motion = load_motion(save(tmp_path, **values))
+    assert motion.skeleton == SMPL_SKELETON
+    flat = motion.rotations.flatten(1)
+    torch.testing.assert_close(flat[:, 66 - width : 66], torch.from_numpy(values["poses"]).float())
+    assert not flat[:, 66:].any()
+    assert flat[:, :3].any() == (width == 66)
+
+
+def parts_of(poses):
+    """SMPL-X columns under AMASS's names of the parts."""
+    cuts = {
+        "root_orient": (0, 3),
+        "pose_body": (3, 66),
+        "pose_jaw": (66, 69),
+        "pose_eye": (69, 75),
+        "pose_hand": (75, 165),
+    }
+    return {key: poses[:, start:stop] for key, (start, stop) in cuts.items()}
+
+
+def test_parts_are_put_together(tmp_path):
+    whole = arrays(165)
+    expected = load_motion(save(tmp_path, **whole))
+    parts = {**whole, **parts_of(whole["poses"])}
+    del parts["poses"]
+    torch.testing.assert_close(load_motion(save(tmp_path, **parts)).rotations, expected.rotations)
+    del parts["pose_jaw"], parts["pose_eye"]
+    assert load_motion(save(tmp_path, **parts)).skeleton == SMPLH_SKELETON
+    del parts["pose_hand"]
+    assert load_motion(save(tmp_path, **parts)).skeleton == SMPL_SKELETON
+
+
+def test_smplx_names_are_y_up(tmp_path):
+    whole = arrays(165, up=np.array("y"))
+    expected = load_motion(save(tmp_path, **whole))
+    parts, rng = parts_of(whole["poses"]), np.random.default_rng(1)
+    values = {
+        "global_orient": parts["root_orient"],
+        "body_pose": parts["pose_body"].reshape(FRAMES, 21, 3),
+        "jaw_pose": parts["pose_jaw"],
+        "leye_pose": parts["pose_eye"][:, :3],
+        "reye_pose": parts["pose_eye"][:, 3:],
+        "left_hand_pose": parts["pose_hand"][:, :45],
+        "right_hand_pose": parts["pose_hand"][:, 45:],
+        "transl": whole["trans"],
+        "expression": rng.standard_normal((FRAMES, 10)),
+        "betas": np.ones((FRAMES, 300)),
+        "fps": 30,
+    }
+    poses = load_poses(save(tmp_path, **values))
+    torch.testing.assert_close(poses.motion.joint_positions(), expected.joint_positions())
+    assert poses.motion.skeleton == SMPLX_SKELETON
+    torch.testing.assert_close(poses.motion.expression, torch.from_numpy(values["expression"]).float())
+    assert poses.betas is not None
+    assert len(poses.betas) == 300
+    with pytest.raises(InputError, match=r"'left_hand_pose'.*principal components"):
+        load_poses(save(tmp_path, **{**values, "left_hand_pose": np.zeros((FRAMES, 12))}))
+    with pytest.raises(InputError, match="'expression'"):
+        load_poses(save(tmp_path, **{**values, "expression": np.zeros((FRAMES + 1, 10))}))
+    without = {key: value for key, value in values.items() if key not in ("transl", "expression")}
+    assert not load_motion(save(tmp_path, **without)).translations.any()
 
 
 def test_z_up_becomes_y_up(tmp_path):
@@ -59,7 +157,7 @@ def test_standing_amass_person_stands(tmp_path):
     upright[:, 0] = np.pi / 2  # SMPL's Y up rest pose, put upright in AMASS's Z up world
     joints = load_motion(save(tmp_path, **arrays(poses=upright, trans=np.zeros((FRAMES, 3))))).joint_positions()
     offsets = joints[0] - joints[0, :1]
-    rest = smpl_rest_joints().float()
+    rest = smpl_rest_joints(SMPLH_SKELETON).float()
     torch.testing.assert_close(offsets, rest - rest[:1], atol=1e-5, rtol=0)
 
 
@@ -67,6 +165,53 @@ def test_standing_amass_person_stands(tmp_path):
 def test_both_spellings_of_the_rate(tmp_path, key):
     motion = load_motion(save(tmp_path, **arrays(**{"mocap_framerate": None, key: np.array(60)})))
     assert motion.frame_rate == 60.0
+
+
+def test_a_missing_rate_may_be_given(tmp_path):
+    path = save(tmp_path, **arrays(mocap_framerate=None))
+    assert load_motion(path, frame_rate=50.0).frame_rate == 50.0
+    with pytest.raises(InputError, match=r"mocap_frame_rate.*fps.*frame_rate="):
+        load_motion(path)
+
+
+@pytest.mark.parametrize("model", ["smpl", "smplh", "smplx"])
+def test_family_files_come_back_and_serve_other_tools(tmp_path, model):
+    skeleton = SMPL_FAMILY[model]
+    generator = torch.Generator().manual_seed(0)
+    rest = smpl_rest_joints(skeleton).float()
+    turns = 0.5 * torch.randn(FRAMES, len(skeleton), 3, generator=generator)
+    face = torch.randn(FRAMES, 2, generator=generator)
+    motion = Motion("clip", skeleton, rest, turns, torch.randn(FRAMES, 3, generator=generator), 60.0, face, ("a", "b"))
+    write_amass(tmp_path / "clip.npz", motion, body_model=model, gender="male")
+    poses = load_poses(tmp_path / "clip.npz")
+    assert (poses.body_model, poses.gender) == (model, "male")
+    torch.testing.assert_close(poses.motion.rotations, motion.rotations, atol=1e-6, rtol=0)
+    torch.testing.assert_close(poses.motion.joint_positions(), motion.joint_positions(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(poses.motion.expression, face)
+    assert poses.motion.expression_names == ("a", "b")
+    stored = dict(np.load(tmp_path / "clip.npz"))
+    assert stored["poses"].shape == (FRAMES, 3 * len(skeleton))
+    assert stored["betas"].shape == (16,)
+    assert float(stored["mocap_framerate"]) == float(stored["mocap_frame_rate"]) == 60.0
+    plain = {key: stored[key] for key in ("poses", "trans", "betas", "gender", "mocap_framerate")}
+    again = load_motion(save(tmp_path, **plain))  # as a tool sees it that knows none of our own keys
+    torch.testing.assert_close(again.joint_positions(), motion.joint_positions(), atol=1e-6, rtol=0)
+
+
+def test_a_full_rig_keeps_its_joints(tmp_path):
+    names = ("root", "spine05", "upperleg01.L")
+    motion = random_motion()
+    motion = replace(
+        motion,
+        skeleton=Skeleton(names, (-1, 0, 0)),
+        rest_joints=motion.rest_joints[:3],
+        rotations=motion.rotations[:, :3],
+    )
+    write_amass(tmp_path / "clip.npz", motion)
+    again = load_poses(tmp_path / "clip.npz")
+    assert again.body_model == "anny"
+    assert again.motion.skeleton == motion.skeleton
+    torch.testing.assert_close(again.motion.joint_positions(), motion.joint_positions(), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("betas", [None, torch.tensor([0.5, -1.0])])
@@ -91,6 +236,8 @@ def test_writing_is_checked(tmp_path):
         write_amass(tmp_path / "none" / "clip.npz", random_motion())
     with pytest.raises(InputError, match=r"\.npz"):
         write_amass(tmp_path / "clip.npy", random_motion())
+    with pytest.raises(InputError, match=r"24 joints.*55 of smplx"):
+        write_amass(tmp_path / "clip.npz", random_motion(), body_model="smplx")
     with pytest.raises(InputError, match="No body model"):
         write_amass(tmp_path / "clip.npz", random_motion(), body_model="dog")
     assert [p.name for p in tmp_path.iterdir()] == ["arm.bvh"]
@@ -104,7 +251,8 @@ def test_writing_is_checked(tmp_path):
         ({"mocap_framerate": None}, "mocap_frame_rate"),
         ({"mocap_framerate": np.array(0.0)}, "'mocap_framerate'"),
         ({"mocap_framerate": np.array(np.nan)}, "'mocap_framerate'"),
-        ({"poses": np.zeros((FRAMES, 63))}, "'poses' has shape"),
+        ({"poses": np.zeros((FRAMES, 71))}, r"'poses' has shape \(5, 71\).*72"),
+        ({"parents": np.array([-1, 0]), "joint_names": np.array(["a"] * 52)}, "'parents'"),
         ({"poses": np.zeros((0, 72))}, "'poses' has shape"),
         ({"poses": np.full((FRAMES, 72), np.nan)}, "'poses' holds a value that is not finite"),
         ({"poses": np.array(["a"] * FRAMES)}, "'poses' does not hold numbers"),
@@ -114,6 +262,7 @@ def test_writing_is_checked(tmp_path):
         ({"up": np.array("x")}, "'up' is 'x'"),
         ({"body_model": np.array("anny")}, "joint_names"),
         ({"joint_names": np.array(["a", "b"])}, "'joint_names'"),
+        ({"poses": None, "pose_body": np.zeros((FRAMES, 62))}, "'pose_body' has shape"),
         ({"rest_joints": np.zeros((3, 3))}, "'rest_joints'"),
     ],
 )

@@ -5,10 +5,10 @@ import roma
 import torch
 
 from body_models.errors import InputError
-from body_models.motion.amass import smpl_rest_joints
-from body_models.motion.clips import load_motion
 from body_models.motion.motion import Motion
-from body_models.names import SMPL_SKELETON
+from body_models.motion.rest_joints import smpl_rest_joints
+from body_models.names import SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
+from body_models.skeleton import Skeleton
 
 
 def random_motion(frames: int = 12, seed: int = 0) -> Motion:
@@ -101,6 +101,65 @@ def test_non_finite_or_empty_motion_is_an_error():
         replace(motion, rotations=motion.rotations[:0], translations=motion.translations[:0])
 
 
-def test_unknown_suffix(tmp_path):
-    with pytest.raises(InputError, match=r"\.fbx"):
-        load_motion(tmp_path / "walk.fbx")
+def walking(frames: int = 41) -> Motion:
+    """A steady walk of two steps, one frame of which comes twice, that smiles now and then."""
+    motion = random_motion(frames)
+    phase = torch.linspace(0, 2 * torch.pi, frames)[:, None, None]
+    turns = 0.4 * torch.sin(phase + torch.arange(24.0)[:, None] + torch.arange(3.0))
+    places = torch.linspace(0, 2, frames)[:, None] * torch.tensor([0.0, 0.0, 1.0])
+    return replace(motion, rotations=turns, translations=places, expression=phase[:, 0].cos().repeat(1, 2))
+
+
+@pytest.mark.parametrize("blend", [1, 5])
+def test_a_loop_goes_on_as_it_went(blend):
+    motion = walking()
+    if blend > 1:  # frames beyond the cycle, to be blended into its start
+        motion = replace(
+            motion,
+            rotations=torch.cat([motion.rotations, motion.rotations[1:blend]]),
+            translations=torch.cat([motion.translations, motion.translations[1:blend] + motion.translations[-1]]),
+            expression=torch.cat([motion.expression, motion.expression[1:blend]]),
+        )
+    looped = motion.loop(3, blend)
+    assert len(looped) == 120
+    torch.testing.assert_close(looped.rotations, walking().rotations[:-1].repeat(3, 1, 1), atol=1e-5, rtol=0)
+    steps = looped.translations.diff(dim=0)
+    torch.testing.assert_close(steps, steps[:1].expand_as(steps), atol=1e-5, rtol=0)
+    assert looped.expression is not None
+    torch.testing.assert_close(looped.expression, walking().expression[:-1].repeat(3, 1))
+
+
+def test_a_loop_of_anything_has_no_jump():
+    motion = random_motion(60).resample(300.0).resample(30.0)
+    slow = replace(motion, frame_rate=3.0).resample(30.0)
+    once = slow.loop(1)
+    twice = slow.loop(2)
+    assert len(twice) == 2 * len(once)
+    joints = twice.joint_positions()
+    seam = (joints[len(once)] - joints[len(once) - 1]).norm(dim=-1).max()
+    assert seam < 1.5 * slow.joint_positions().diff(dim=0).norm(dim=-1).max()
+    torch.testing.assert_close(once.translations[0, 1], slow.translations[len(once), 1])  # height is not carried on
+
+
+@pytest.mark.parametrize(("count", "blend"), [(0, 1), (2, 0), (2, 7)])
+def test_impossible_loops(count, blend):
+    with pytest.raises(InputError, match="half of its frames"):
+        random_motion().loop(count, blend)
+    with pytest.raises(InputError, match="looped"):
+        random_motion(1).loop(2)
+
+
+@pytest.mark.parametrize("whole", [SMPLH_SKELETON, SMPLX_SKELETON])
+def test_a_smaller_skeleton_moves_the_same(whole):
+    rotations = 0.5 * torch.randn(4, len(whole), 3, generator=torch.Generator().manual_seed(0))
+    motion = replace(random_motion(4), skeleton=whole, rest_joints=smpl_rest_joints(whole).float(), rotations=rotations)
+    part = motion.on_skeleton(SMPL_SKELETON)
+    torch.testing.assert_close(part.joint_positions()[:, :22], motion.joint_positions()[:, :22])
+    at = part.skeleton.index("left_hand")
+    torch.testing.assert_close(part.joint_positions()[:, at], motion.joint_positions()[:, whole.index("left_middle1")])
+    assert not part.rotations[:, 22:].any()
+    assert part.on_skeleton(SMPL_SKELETON) is part
+    with pytest.raises(InputError, match="no joint 'left_index1'"):
+        part.on_skeleton(SMPLH_SKELETON)
+    with pytest.raises(InputError, match="'head' hangs elsewhere"):
+        part.on_skeleton(Skeleton(("pelvis", "head"), (-1, 0)))

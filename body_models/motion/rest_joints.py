@@ -1,0 +1,54 @@
+"""Rough joints of a grown person, for motion files that come without any."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body_models.names import SMPL_SKELETON
+from body_models.skeleton import Skeleton
+
+_CENTIMETRES = {
+    "pelvis": (0, -23, 3),
+    "hip": (6, -32, 2),
+    "knee": (10, -70, 1),
+    "ankle": (9, -110, -3),
+    "foot": (12, -116, 9),
+    "spine1": (0, -11, 0),
+    "spine2": (0, 2, 0),
+    "spine3": (0, 8, 3),
+    "neck": (0, 29, -1),
+    "collar": (8, 19, -1),
+    "head": (0, 36, 4),
+    "shoulder": (17, 22, -2),
+    "elbow": (43, 21, -4),
+    "wrist": (68, 22, -4),
+    "hand": (76, 21, -5),
+    "jaw": (0, 34, 4),
+    "eye": (3, 43, 9),
+    "index1": (78, 22, -2),
+    "index2": (81, 22, -2),
+    "index3": (84, 22, -2),
+    "middle1": (78, 22, -4),
+    "middle2": (81, 22, -4),
+    "middle3": (84, 22, -4),
+    "ring1": (78, 22, -6),
+    "ring2": (80, 22, -6),
+    "ring3": (83, 22, -7),
+    "pinky1": (76, 21, -8),
+    "pinky2": (78, 21, -9),
+    "pinky3": (80, 21, -9),
+    "thumb1": (70, 20, -1),
+    "thumb2": (72, 20, 1),
+    "thumb3": (75, 19, 3),
+}
+"""About where joints are in the frame of SMPL's T-pose; left ones, which mirror to the right."""
+
+
+def smpl_rest_joints(skeleton: Skeleton = SMPL_SKELETON) -> Float[Tensor, "bone 3"]:
+    """Rough T-pose joint centres of a grown person in SMPL's frame (metres), for the skeletons of the SMPL family."""
+    places = []
+    for name in skeleton.joint_names:
+        side, _, part = name.rpartition("_")
+        x, y, z = _CENTIMETRES[part]
+        places.append((-x if side == "right" else x, y, z))
+    return torch.tensor(places, dtype=torch.float64) / 100
