@@ -1,19 +1,26 @@
 """A body: one identity of any body or head model at rest, ready to be posed."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from body_models.precision import matmul
+from body_models.prepared import Prepared
 from body_models.skeleton import Skeleton, invert_rigid, posed_from_rest, rotation_matrices, transform_points
 from body_models.skinning import blend_offsets, deform, pose_feature
 
 
 @dataclass(frozen=True)
 class Body:
-    """One person at rest: surface, joints, skinning weights and blendshapes (metres, Y up, facing +Z)."""
+    """One person at rest: surface, joints, skinning weights and blendshapes (metres, Y up, facing +Z).
+
+    Tensors that need no gradient must not be changed in place once the body was posed: copies of them are kept in
+    other layouts.
+    """
 
     skeleton: Skeleton
     vertices: Float[Tensor, "vertex 3"]
@@ -29,6 +36,10 @@ class Body:
     expression_names: tuple[str, ...] = ()
     pose_basis: Float[Tensor, "corrective vertex 3"] | None = None
     """Pose correctives: vertex displacement for each entry of `pose_feature`; None without correctives."""
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return Prepared(self.skinning_weights, self.pose_basis)
 
     def rest(self, expression: Float[Tensor, "*batch expression"] | None) -> tuple[Tensor, Tensor]:
         """Vertices and joints at rest with an expression; missing trailing expression parameters are zero."""
@@ -58,7 +69,7 @@ class Body:
         self, pose: Float[Tensor, "*batch bone 3"], translation: Float[Tensor, "*batch 3"]
     ) -> Float[Tensor, "*batch bone 4 4"]:
         """Bone transforms from the canonical pose to a pose, the `B_i` of SNARF (section 3.1)."""
-        return self.posed_from_rest(pose, translation) @ invert_rigid(self.canonical_from_rest())
+        return matmul(self.posed_from_rest(pose, translation), invert_rigid(self.canonical_from_rest()))
 
     def pose_vertices(
         self,
@@ -76,7 +87,8 @@ class Body:
         if self.pose_basis is not None:
             blendshapes.append((pose_feature(rotations), self.pose_basis))
         transforms = posed_from_rest(rotations, translation, joints, self.skeleton.parents)
-        return deform(self.vertices, blendshapes, self.skinning_weights, transforms)
+        prepared = None if torch.compiler.is_compiling() else self._prepared
+        return deform(self.vertices, blendshapes, self.skinning_weights, transforms, prepared)
 
     def pose_joints(
         self,

@@ -28,6 +28,8 @@ _SKIN, _LOWER_TEETH = slice(0, 11248), slice(19247, 21451)
 _EYEBALLS = {"left": slice(21451, 23021), "right": slice(23021, 24591)}
 _SCLERAS = {"left": slice(21451, 22221), "right": slice(23021, 23791)}
 """Vertex ranges of the model's parts, from its documentation."""
+SOLID_VERTICES = 24591
+"""The vertices after these are layers before the eyes, meant to be transparent (tear film, shade, lashes)."""
 _BACK_OF_EYE = 0.085
 """Sclera vertices behind this depth (metres) lie on the ball; those before it also shape the cornea's rim."""
 _ROOT, _NECK = (0.0, -0.13, -0.03), (0.0, -0.06, -0.01)

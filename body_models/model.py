@@ -10,8 +10,9 @@ from torch import Tensor
 
 from body_models.body import Body, moved_tensors
 from body_models.errors import InputError
-from body_models.landmarks import Landmarks
+from body_models.landmarks import ContourLandmarks, Landmarks
 from body_models.parameters import Parameter, assemble_pose, check_parameters, pose_parameters
+from body_models.prepared import Prepared
 from body_models.skeleton import Skeleton, posed_from_rest, rotation_matrices, transform_points
 from body_models.skinning import blend_offsets, deform, pose_feature
 
@@ -63,6 +64,8 @@ class BodyModel:
     """Names of the expression parameters, where they have a meaning (ARKit's, for instance)."""
     landmarks: Landmarks | None = None
     hands: HandSpace | None = None
+    contour: ContourLandmarks | None = None
+    """The face's outline, which depends on how the head is turned."""
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -125,6 +128,10 @@ class BodyModel:
             if values is not None and values.shape[-1] > 0
         ]
 
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return Prepared(self.skinning_weights, self.pose_basis)
+
     def pose(self, values: Mapping[str, Tensor]) -> Float[Tensor, "*batch bone 3"]:
         """Axis-angle of every joint from named rotations (radians); joints that are not named stay at rest.
 
@@ -151,8 +158,9 @@ class BodyModel:
             blendshapes.append((pose_feature(rotations), self.pose_basis))
         translation = given.get("transl", self.template.new_zeros(3))
         transforms = posed_from_rest(rotations, translation, joints, self.skeleton.parents)
+        prepared = None if torch.compiler.is_compiling() else self._prepared
         return Posed(
-            vertices=deform(self.template, blendshapes, self.skinning_weights, transforms),
+            vertices=deform(self.template, blendshapes, self.skinning_weights, transforms, prepared),
             joints=transform_points(transforms, joints.expand(*transforms.shape[:-2], 3)),
             posed_from_rest=transforms,
         )
@@ -164,6 +172,7 @@ class BodyModel:
             **moved_tensors(self, target),
             landmarks=None if self.landmarks is None else self.landmarks.to(target),
             hands=None if self.hands is None else self.hands.to(target),
+            contour=None if self.contour is None else self.contour.to(target),
         )
 
     def _with_fingers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,8 @@ from torch import Tensor
 from body_models.errors import InputError
 from body_models.skeleton import Skeleton
 
+_MOST_LISTED = 110
+"""Names that an error text lists: all of any skeleton, but not the hundreds of Anny's local changes."""
 Role = Literal["identity", "expression", "pose", "global"]
 _FINGER = re.compile(r"^(left|right)_(index|middle|pinky|ring|thumb)\d$|^finger\d-\d\.([LR])$|^metacarpal\d\.([LR])$")
 _FACE = {
@@ -67,6 +69,8 @@ def check_parameters(values: Mapping[str, Tensor], known: Mapping[str, Parameter
     for name, value in values.items():
         if name not in known:
             raise InputError(unknown_name(f"{model} has no parameter", name, known))
+        if not isinstance(value, Tensor):
+            raise InputError(f"'{name}' for {model} is a {type(value).__name__}; give a tensor: torch.as_tensor(...).")
         expected, actual = known[name], value.shape[-1] if value.ndim else 0
         shorter = expected.role in ("identity", "expression") or name.endswith("_pca")
         if actual != expected.size and not (shorter and 0 < actual < expected.size):
@@ -77,15 +81,28 @@ def check_parameters(values: Mapping[str, Tensor], known: Mapping[str, Parameter
             )
         if not value.is_floating_point():
             raise InputError(f"'{name}' for {model} holds {value.dtype} numbers; give floating-point ones.")
+    _check_batches(values, model)
     _check_finite(values, model)
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """An error text for a name that is not known: the nearest matches, then all."""
+    """An error text for a name that is not known: the nearest matches in any case of letters, then all, or most."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    lower = {known_name.lower(): known_name for known_name in names}
+    near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     guess = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return f"{what} '{name}'.{guess} Known: {', '.join(names)}."
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{what} '{name}'.{guess} Known: {', '.join(names[:_MOST_LISTED])}{more}."
+
+
+def _check_batches(values: Mapping[str, Tensor], model: str) -> None:
+    try:
+        torch.broadcast_shapes(*(value.shape[:-1] for value in values.values()))
+    except RuntimeError:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in values.items())
+        raise InputError(
+            f"The batches for {model} do not fit together: {shapes}. All dimensions but the last must be equal or 1."
+        ) from None
 
 
 def _check_finite(values: Mapping[str, Tensor], model: str) -> None:

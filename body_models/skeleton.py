@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.precision import matmul
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def posed_from_rest(
     parent_from_bone = rigid(rotations, offsets.expand(*batch, -1, -1))
     world_from_bone = _chained(parent_from_bone, parents)
     world_rotations = world_from_bone[..., :3, :3]
-    return rigid(world_rotations, world_from_bone[..., :3, 3] - (world_rotations @ joints[..., None])[..., 0])
+    return rigid(world_rotations, world_from_bone[..., :3, 3] - matmul(world_rotations, joints[..., None])[..., 0])
 
 
 def _chained(local: Tensor, parents: tuple[int, ...]) -> Tensor:
@@ -78,7 +79,7 @@ def _chained(local: Tensor, parents: tuple[int, ...]) -> Tensor:
     chained = [local[..., :1, :, :]]
     for above, level in pairwise(levels):
         parent_rows = [above.index(parents[bone]) for bone in level]
-        chained.append(chained[-1][..., parent_rows, :, :] @ local[..., level, :, :])
+        chained.append(matmul(chained[-1][..., parent_rows, :, :], local[..., level, :, :]))
     order = [bone for level in levels for bone in level]
     return torch.cat(chained, dim=-3)[..., [order.index(bone) for bone in range(len(parents))], :, :]
 
@@ -93,14 +94,14 @@ def rigid(rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*ba
 def invert_rigid(transforms: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
     """Inverse of rigid transforms, by transposing the rotation."""
     rotation = transforms[..., :3, :3].mT
-    return rigid(rotation, -(rotation @ transforms[..., :3, 3:])[..., 0])
+    return rigid(rotation, -matmul(rotation, transforms[..., :3, 3:])[..., 0])
 
 
 def transform_points(
     transforms: Float[Tensor, "*batch 4 4"], points: Float[Tensor, "*batch 3"]
 ) -> Float[Tensor, "*batch 3"]:
     """Apply one homogeneous transform to each point."""
-    return (transforms[..., :3, :3] @ points[..., None])[..., 0] + transforms[..., :3, 3]
+    return matmul(transforms[..., :3, :3], points[..., None])[..., 0] + transforms[..., :3, 3]
 
 
 def rotation_matrices(pose: Float[Tensor, "*batch bone 3"]) -> Float[Tensor, "*batch bone 3 3"]:

@@ -1,23 +1,25 @@
 """Blendshapes and linear blend skinning of surfaces, the arithmetic all body models share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import linear
 
-_CORRECTED_AT_ONCE = 128
-"""Bodies whose blendshapes go through one matrix product, where no gradient is kept."""
-_SKINNED_AT_ONCE = 32
-"""Bodies whose blended transforms (12 numbers a vertex) are alive at once; about what a processor caches."""
+from body_models.precision import full_precision, matmul
+from body_models.prepared import CORRECTED_AT_ONCE, SKINNED_AT_ONCE, Prepared, packed_product
+
+_WORTH_PACKING = 32
+"""Bodies from which on matrices are brought into a faster layout first."""
 
 
 def blend_offsets(
     coefficients: Float[Tensor, "*batch coefficient"], basis: Float[Tensor, "coefficient point 3"]
 ) -> Float[Tensor, "*batch point 3"]:
     """Displacement of each point: the basis weighted by the coefficients."""
-    return (coefficients @ basis.flatten(1)).unflatten(-1, (-1, 3))
+    rows = coefficients[None] if coefficients.ndim == 1 else coefficients
+    offsets = matmul(rows, basis.flatten(1)).unflatten(-1, (-1, 3))
+    return offsets[0] if coefficients.ndim == 1 else offsets
 
 
 def pose_feature(rotations: Float[Tensor, "*batch bone 3 3"]) -> Float[Tensor, "*batch feature"]:
@@ -40,10 +42,12 @@ def deform(
     blendshapes: Sequence[tuple[Tensor, Tensor]],
     weights: Float[Tensor, "vertex bone"],
     transforms: Float[Tensor, "*#batch bone 4 4"],
+    prepared: Prepared | None = None,
 ) -> Float[Tensor, "*batch vertex 3"]:
     """Add blendshapes to vertices at rest and skin them; `blendshapes` holds pairs as `blend_offsets` takes them.
 
-    On a processor and without gradients the work goes through the batch in pieces that fit its cache.
+    On a processor and without gradients the work goes through the batch in pieces that fit its cache. There
+    `prepared`, made from the same weights and the basis of one of the blendshapes, saves laying them out anew.
     """
     batch = torch.broadcast_shapes(
         vertices.shape[:-2], transforms.shape[:-3], *(coefficients.shape[:-1] for coefficients, _ in blendshapes)
@@ -52,7 +56,8 @@ def deform(
         return _deform_whole(vertices, blendshapes, weights, transforms)
     if vertices.device.type != "cpu":
         return _deform_whole(vertices, blendshapes, weights, transforms)
-    return _deform_in_pieces(vertices, blendshapes, weights, transforms, batch)
+    with torch.no_grad(), full_precision():
+        return _deform_in_pieces(vertices, blendshapes, prepared or Prepared(weights), transforms, batch)
 
 
 def _keeps_gradient(
@@ -76,70 +81,67 @@ def _deform_whole(
 def _deform_in_pieces(
     vertices: Tensor,
     blendshapes: Sequence[tuple[Tensor, Tensor]],
-    weights: Tensor,
+    prepared: Prepared,
     transforms: Tensor,
     batch: torch.Size,
 ) -> Tensor:
     """As `_deform_whole`, a piece of the batch at a time, written into one result."""
     count, size = batch.numel(), vertices.shape[-2:]
     transforms = transforms.expand(*batch, *transforms.shape[-3:]).reshape(count, *transforms.shape[-3:])
-    shared = vertices.ndim == 2
-    rest = vertices if shared else vertices.expand(*batch, *size).reshape(count, *size)
-    coefficients = [values.expand(*batch, -1).reshape(count, values.shape[-1]) for values, _ in blendshapes]
-    bases = [basis.flatten(1) for _, basis in blendshapes]
-    one_body = _one_body(vertices, weights) if shared and not bases else None
-    fast = _fast_product(bases, count)
+    rest = vertices if vertices.ndim == 2 else vertices.expand(*batch, *size).reshape(count, *size)
+    terms = [(values.expand(*batch, -1).reshape(count, values.shape[-1]), basis) for values, basis in blendshapes]
     result = vertices.new_empty(count, *size)
-    for first in range(0, count, _CORRECTED_AT_ONCE):
-        last = min(first + _CORRECTED_AT_ONCE, count)
-        if one_body is None:
-            moved = rest if shared else rest[first:last]
-            terms = [values[first:last] for values in coefficients]
-            moved = (fast or _added)(moved, terms, bases).expand(last - first, 3, -1)
-        for start in range(first, last, _SKINNED_AT_ONCE):
-            part = slice(start, min(start + _SKINNED_AT_ONCE, last))
-            if one_body is None:
-                points = moved[part.start - first : part.stop - first, None]
-                result[part] = _apply(_blend(weights, transforms[part]), points).mT
-            else:
-                result[part] = _skin_one(one_body, transforms[part])
+    if rest.ndim == 2 and not terms:
+        _skin_one_in_pieces(rest, prepared, transforms, result)
+        return result.reshape(*batch, *size)
+    for first in range(0, count, CORRECTED_AT_ONCE):
+        piece = slice(first, first + CORRECTED_AT_ONCE)
+        moved = _added(rest if rest.ndim == 2 else rest[piece], [(v[piece], b) for v, b in terms], prepared, count)
+        for start in range(0, len(moved), SKINNED_AT_ONCE):
+            part = slice(start, start + SKINNED_AT_ONCE)
+            blended = _blended(transforms[piece][part], prepared, count)
+            result[piece][part] = _apply(blended, moved[part, None]).mT
     return result.reshape(*batch, *size)
 
 
-def _added(rest: Tensor, coefficients: list[Tensor], bases: list[Tensor]) -> Tensor:
+def _skin_one_in_pieces(vertices: Tensor, prepared: Prepared, transforms: Tensor, result: Tensor) -> None:
+    one_body = _one_body(vertices, prepared.weights)
+    product = packed_product(one_body, 3 * SKINNED_AT_ONCE) if len(result) >= _WORTH_PACKING else None
+    for start in range(0, len(result), SKINNED_AT_ONCE):
+        part = slice(start, start + SKINNED_AT_ONCE)
+        rows = _rows(transforms[part])
+        moved = rows @ one_body if product is None else product(rows.flatten(0, 1), None).unflatten(0, (-1, 3))
+        result[part] = moved.mT
+
+
+def _added(rest: Tensor, terms: list[tuple[Tensor, Tensor]], prepared: Prepared, count: int) -> Tensor:
     """Vertices with their blendshapes as `*batch 3 vertex`, the components apart."""
-    total = rest.flatten(-2)
-    for values, basis in zip(coefficients, bases, strict=True):
-        total = torch.addmm(total, values, basis)
-    return total.unflatten(-1, (-1, 3)).mT.contiguous()
+    total, feature = rest.flatten(-2), None
+    for values, basis in terms:
+        if basis is prepared.basis and prepared.can_correct and count >= _WORTH_PACKING:
+            feature = values
+        else:
+            total = torch.addmm(total, values, basis.flatten(1))
+    planes = total.unflatten(-1, (-1, 3)).mT.contiguous()
+    if feature is None:
+        return planes
+    if planes.ndim == 2:
+        return prepared.correct(feature, planes.flatten()).unflatten(-1, (3, -1))
+    return planes.add_(prepared.correct(feature, None).unflatten(-1, (3, -1)))
 
 
-def _fast_product(bases: list[Tensor], count: int) -> Callable[[Tensor, list[Tensor], list[Tensor]], Tensor] | None:
-    """`_added` by oneDNN, twice as fast on processors for which torch's own product is not tuned; None if not worth it.
-
-    It wants all bases transposed side by side, a copy that pays off for many bodies.
-    """
-    rows = sum(len(basis) for basis in bases)
-    if count < _CORRECTED_AT_ONCE or rows < 32 or not torch.backends.mkldnn.is_available():
-        return None
-    if any(basis.dtype != torch.float32 for basis in bases):
-        return None
-    planes = [basis.unflatten(1, (-1, 3)).permute(2, 1, 0).flatten(0, 1) for basis in bases]
-    together = torch.cat(planes, dim=1).to_mkldnn()
-
-    def added(rest: Tensor, coefficients: list[Tensor], _: list[Tensor]) -> Tensor:
-        values = torch.cat(coefficients, dim=-1).to_mkldnn()
-        bias = rest.mT.flatten().to_mkldnn() if rest.ndim == 2 else None
-        total = linear(values, together, bias).to_dense().unflatten(-1, (3, -1))
-        return total if rest.ndim == 2 else total.add_(rest.mT)
-
-    return added
+def _blended(transforms: Tensor, prepared: Prepared, count: int) -> Tensor:
+    """As `_blend`, by the packed product for many bodies."""
+    if count < _WORTH_PACKING:
+        return _blend(prepared.weights, transforms)
+    rows = transforms[:, :, :3].permute(0, 2, 3, 1).flatten(0, 2)
+    return prepared.blend(rows, None).unflatten(0, (-1, 3, 4))
 
 
 def _blend(weights: Tensor, transforms: Tensor) -> Tensor:
     """Each vertex's affine map as `*batch 3 4 vertex`: the components apart, so that sums run along vertices."""
     affine = transforms[..., :3, :].permute(*range(transforms.ndim - 3), -2, -1, -3)
-    return affine.contiguous() @ weights.mT
+    return matmul(affine.contiguous(), weights.mT)
 
 
 def _apply(blended: Tensor, points: Tensor) -> Tensor:
@@ -157,5 +159,9 @@ def _one_body(vertices: Tensor, weights: Tensor) -> Tensor:
 
 def _skin_one(one_body: Tensor, transforms: Tensor) -> Tensor:
     """Skin one body in many poses by a single matrix product."""
-    rows = transforms[..., :3, :].transpose(-3, -2).flatten(-2)
-    return (rows @ one_body).mT.contiguous()
+    return matmul(_rows(transforms), one_body).mT.contiguous()
+
+
+def _rows(transforms: Tensor) -> Tensor:
+    """The rows of all bones' affine maps as `*batch 3 4*bone`, what `_one_body` is weighted by."""
+    return transforms[..., :3, :].transpose(-3, -2).flatten(-2)

@@ -45,9 +45,10 @@ def mirror_matches(vertices: Float[Tensor, "vertex 3"], tolerance: float = 5e-3)
     twin = torch.from_numpy(nearest).long()
     gap = float((torch.from_numpy(mirrored) - torch.from_numpy(points)[twin]).norm(dim=1).max())
     if gap > tolerance or not _is_involution(nearest):
+        far = f"a vertex is {1000 * gap:.1f} mm from its mirror image's counterpart (allowed {1000 * tolerance:.1f})"
         raise InputError(
-            f"The surface is not symmetric: a vertex is {1000 * gap:.1f} mm from its mirror image's counterpart "
-            f"(allowed {1000 * tolerance:.1f}). Use the template of a symmetric model, facing +Z."
+            f"The surface is not symmetric: {far if gap > tolerance else 'too many vertices share a counterpart'}. "
+            "Use the template of a symmetric model, facing +Z."
         )
     return twin.to(vertices.device)
 
@@ -72,8 +73,32 @@ def _settle(
     cost = np.square(mirrored[free][:, None] - points[free][None]).sum(-1)
     _, columns = linear_sum_assignment(cost + cost.T)
     settled = nearest.copy()
-    settled[free] = free[columns]
+    settled[free] = free[_paired(columns, cost + cost.T)]
     return settled
+
+
+def _paired(choice: Int[np.ndarray, "free"], cost: Float[np.ndarray, "free free"]) -> Int[np.ndarray, "free"]:
+    """Pairs out of a permutation whose cost is symmetric: vertices in one place choose each other in rings."""
+    paired, seen = np.arange(len(choice)), np.zeros(len(choice), dtype=bool)
+    for first in range(len(choice)):
+        ring = []
+        while not seen[first]:
+            seen[first] = True
+            ring.append(first)
+            first = int(choice[first])
+        turns = [ring[start:] + ring[:start] for start in range(len(ring))]
+        if len(ring) % 2 == 0:
+            turns = turns[:2]
+        best = min(turns, key=lambda ring: _ring_cost(ring, cost), default=[])
+        for one, other in zip(best[0::2], best[1::2], strict=False):  # of an odd ring the last mirrors itself
+            paired[one], paired[other] = other, one
+    return paired
+
+
+def _ring_cost(ring: list[int], cost: Float[np.ndarray, "free free"]) -> float:
+    """Cost of pairing neighbours of a ring, from its first on."""
+    alone = cost[ring[-1], ring[-1]] / 2 if len(ring) % 2 else 0.0
+    return float(alone + sum(cost[one, other] for one, other in zip(ring[0::2], ring[1::2], strict=False)))
 
 
 def _is_involution(twin: Int[np.ndarray, "vertex"]) -> bool:

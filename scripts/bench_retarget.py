@@ -17,13 +17,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from body_models import Body, InputError, Motion, load_anny, load_motion, retarget
-from body_models.motion.amass import smpl_rest_joints
+from body_models.motion.rest_joints import smpl_rest_joints
 from body_models.motion.rigs import match_joints
 from body_models.motion.turns import turn_between
 from body_models.names import SMPL_SKELETON
 from body_models.skeleton import Skeleton
 
+SIDES = ("left", "right")
 LIMBS = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
+BONES = [
+    ("limbs", [(f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in LIMBS], False),
+    ("pelvis to neck", [("pelvis", "neck")], True),
+    ("neck to head", [("neck", "head")], True),
+    ("chest to shoulders", [("spine3", f"{side}_shoulder") for side in SIDES], True),
+    ("pelvis to hips", [("pelvis", f"{side}_hip") for side in SIDES], True),
+    ("ankle to toes", [(f"{side}_ankle", f"{side}_foot") for side in SIDES], True),
+]
+"""What is measured; whether the bones' directions differ by build too."""
 STANCE_SPEED = 0.3
 """A source's joint slower than this (metres a second) and low is planted."""
 STANCE_HEIGHT = 0.06
@@ -151,17 +161,15 @@ def valid_poses(folder: Path) -> Motion:
 def direction_errors(poses: Motion, body: Body) -> list[Row]:
     """Degrees between the bones' directions in the rig and on the body, over all poses.
 
-    The trunk's joints lie elsewhere in one rig than in the other; a second row takes that rest difference off.
+    Where a bone's direction differs by build, a second row takes the difference at rest off.
     """
-    result = retarget(poses, body)
-    limbs = [(f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in LIMBS]
-    trunk = [("pelvis", "neck")]
-    bones, build = angles_between(poses, result, limbs), build_difference(poses, result, trunk[0])
-    rows = [
-        (f"VALID, limbs, degrees ({len(poses)} poses)", bones),
-        ("VALID, pelvis to neck, degrees", angles_between(poses, result, trunk)),
-        ("VALID, pelvis to neck beyond the rest poses' difference, degrees", build),
-    ]
+    result, rows = retarget(poses, body), []
+    for name, pairs, by_build in BONES:
+        label = f"VALID, {name}, degrees"
+        rows.append((f"{label} ({len(poses)} poses)", angles_between(poses, result, pairs)))
+        if by_build:
+            beyond = torch.stack([build_difference(poses, result, pair) for pair in pairs], dim=1)
+            rows.append((f"{label} beyond the rest poses' difference", beyond))
     return [(name, f"{angles.mean():.3f}", f"{angles.max():.3f}") for name, angles in rows]
 
 

@@ -8,6 +8,7 @@ import tyro
 
 if TYPE_CHECKING:
     from body_models.licensed.library import Entry
+    from body_models.licensed.recognise import Skipped
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Add:
 
         added, skipped = add_and_report(self.path, self.gender)
         lines = [f"{model.family} {model.gender}: {model.source} -> {model.path}" for model in added]
-        return "\n".join([*lines, *(f"Left aside: {entry.source}: {entry.reason}" for entry in skipped)])
+        return "\n".join([*lines, *(f"Left aside: {_reason(entry)}" for entry in skipped)])
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class List:
         width = max(map(len, names))
         lines = [f"{name:<{width}}  {_state(entry)}" for name, entry in zip(names, entries, strict=True)]
         return "\n".join([f"Models in {models_folder()}:", *lines, "Add a download with: avatars models add PATH"])
+
+
+def _reason(entry: "Skipped") -> str:
+    """Why a file was left aside, its name once."""
+    return entry.reason if entry.reason.startswith(entry.source) else f"{entry.source}: {entry.reason}"
 
 
 def _state(entry: "Entry") -> str:

@@ -149,7 +149,7 @@ def _description(motion: "Motion") -> dict[str, str]:
 
 def _joint_lines(motion: "Motion") -> dict[str, str]:
     from body_models import InputError
-    from body_models.motion.rigs import match_head_joints, match_joints
+    from body_models.motion.rigs import match_head_joints, match_joints, rig_family
 
     names = motion.skeleton.joint_names
     matches = match_head_joints(names)
@@ -159,7 +159,7 @@ def _joint_lines(motion: "Motion") -> dict[str, str]:
             matches = match_joints(names)
         except InputError as error:
             return {"joints": f"{len(names)}, unknown: retargeting will fail. {error}"}
-        kind = f"names as in {_family(names, matches)}"
+        kind = f"names as in {rig_family(names)}"
     hands = [i for name, i in matches.items() if name.startswith(("left_", "right_")) and _is_finger(name)]
     face = [i for name, i in matches.items() if name in ("jaw", "left_eye", "right_eye")]
     return {
@@ -189,23 +189,6 @@ def _expression(motion: "Motion") -> str:
     if not names:
         return f"{count} parameters without names"
     return f"{count} named: {', '.join(names[:4])}{' ...' if count > 4 else ''}"
-
-
-def _family(names: tuple[str, ...], matches: dict[str, int]) -> str:
-    """The family of rigs that spells most of the matched joints as the file does."""
-    from body_models.motion.rig_names import RIGS
-    from body_models.motion.rigs import plain_name
-
-    spelled = {plain_name(names[index]) for index in matches.values()}
-    sides = (
-        {"Side": "Left", "side": "left", "s": "l", "S": "L"},
-        {"Side": "Right", "side": "right", "s": "r", "S": "R"},
-    )
-    known = {
-        rig: {word for text in table.values() for side in sides for word in text.format(**side).lower().split()}
-        for rig, table in RIGS.items()
-    }
-    return max(known, key=lambda rig: len(spelled & known[rig]))
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The deformation field: canonical points carried to posed space by a learned blend of bone transforms."""
+"""The deformation field, once for all methods: `x_posed = T(x_c) (x_c + offset(x_c))`.
+
+`T` is the blend of the bones' transforms by the skinning weights, `offset` the sum of expression and pose blendshapes.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -6,16 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatars.deform.starts import StartTable
 from avatars.fields.affine import apply_affine, blend_bones
-
-
-@runtime_checkable
-class WeightField(Protocol):
-    """Skinning weights at canonical points, learned; each row sums to one."""
-
-    def __call__(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point bone"]:
-        """Weights at points (metres, canonical)."""
-        ...
+from avatars.fields.offsets import OffsetField
+from avatars.fields.weights import WeightField
 
 
 @runtime_checkable
@@ -23,9 +20,15 @@ class DeformationField(Protocol):
     """Canonical to posed space for several frames at once; all that root finding needs to know."""
 
     posed_from_canonical: Float[Tensor, "frame bone 4 4"]
+    starts: StartTable
+    """Where each bone has influence, so that searches start from the bones that can matter."""
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
+        ...
+
+    def shifted(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
+        """Canonical points moved by the blendshapes of their frame (metres)."""
         ...
 
     def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
@@ -34,15 +37,32 @@ class DeformationField(Protocol):
 
 
 class Skinning:
-    """Forward skinning `x_posed = sum_b w_b(x_c) B_b x_c` for several frames (SNARF, equation 2)."""
+    """The exact deformation by any weight and offset fields, for several frames (SNARF, equation 2; IMavatar, 3).
 
-    def __init__(self, weights: WeightField, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> None:
-        self.weights = weights
+    `coefficients` mix the offset field's basis, one row a frame. The meaning of every faster implementation.
+    """
+
+    def __init__(
+        self,
+        weights: WeightField,
+        posed_from_canonical: Float[Tensor, "frame bone 4 4"],
+        starts: StartTable,
+        offsets: OffsetField | None = None,
+        coefficients: Float[Tensor, "frame coefficient"] | None = None,
+    ) -> None:
+        self.weights, self.offsets, self.coefficients = weights, offsets, coefficients
         self.posed_from_canonical = posed_from_canonical
+        self.starts = starts
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
         return blend_bones(self.weights(points), self.posed_from_canonical, frame)
+
+    def shifted(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
+        """Canonical points moved by the blendshapes of their frame (metres)."""
+        if self.offsets is None or self.coefficients is None:
+            return points
+        return points + (self.offsets(points) * self.coefficients[frame][..., None]).sum(1)
 
     def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
         """Exact spatial Jacobian of the deformation by automatic differentiation, a constant to gradients."""
@@ -57,4 +77,4 @@ def forward_skin(
     field: DeformationField, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]
 ) -> Float[Tensor, "point 3"]:
     """Posed positions of canonical points (metres)."""
-    return apply_affine(field.blend(points, frame), points)
+    return apply_affine(field.blend(points, frame), field.shifted(points, frame))

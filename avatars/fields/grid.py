@@ -1,9 +1,10 @@
 """Values on a regular grid over a box of canonical space, read off by trilinear interpolation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,6 +41,12 @@ class GridSpec:
         """Positions of all nodes, z fastest (metres)."""
         axes = [low + self.spacing * torch.arange(n) for low, n in zip(self.lower, self.shape, strict=True)]
         return torch.cartesian_prod(*axes)
+
+    def contains(self, points: Float[Tensor, "point 3"]) -> Bool[Tensor, "point"]:
+        """Whether points lie in the grid's box."""
+        lower = points.new_tensor(self.lower)
+        upper = lower + self.spacing * (points.new_tensor(self.shape) - 1)
+        return ((points >= lower) & (points <= upper)).all(1)
 
     def corners(self, points: Float[Tensor, "point 3"]) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"]]:
         """The eight nodes about each point and their trilinear weights; points outside take the border's values.
@@ -85,7 +92,27 @@ def _products(
 def interpolate(
     table: Float[Tensor, "row channel"], index: Int[Tensor, "point 8"], weights: Float[Tensor, "point 8"]
 ) -> Float[Tensor, "point channel"]:
-    """Weighted sum of eight rows a point; differentiable in table and weights."""
+    """Weighted sum of eight rows a point; differentiable in table and weights, twice too."""
     if len(index) == 0:
         return table.new_zeros(0, table.shape[1])
-    return functional.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+    return _Interpolation.apply(table, index, weights)
+
+
+class _Interpolation(torch.autograd.Function):
+    """torch's embedding_bag forward; backward it sorts all indices, where adding up the rows is ten times as fast."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(table, index, weights)
+        return functional.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        (gradient,), (table, index, weights) = gradients, ctx.saved_tensors
+        by_table = by_weights = None
+        if ctx.needs_input_grad[0]:
+            shares = (weights[..., None] * gradient[:, None]).flatten(0, 1)
+            by_table = torch.zeros_like(table).index_add(0, index.reshape(-1), shares)
+        if ctx.needs_input_grad[2]:
+            by_weights = (table[index] * gradient[:, None]).sum(-1)
+        return by_table, None, by_weights

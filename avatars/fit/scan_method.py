@@ -84,9 +84,9 @@ class ScanMethod:
     def _bootstrap(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Points along the bones are inside, weights on the body's surface are the body model's (canonical space)."""
         snarf, body = self.module.snarf, self.body
-        bones = snarf.bones()
-        along = torch.rand(len(bones.heads), 5, 1, generator=generator).to(bones.heads)
-        on_bones = (bones.heads[:, None] + along * (bones.tails - bones.heads)[:, None]).flatten(0, 1)
+        heads, tails = snarf.bone_segments()
+        along = torch.rand(len(heads), 5, 1, generator=generator).to(heads)
+        on_bones = (heads[:, None] + along * (tails - heads)[:, None]).flatten(0, 1)
         size = snarf.options.pose_code
         code = on_bones.new_zeros(len(on_bones), size) if size else None
         inside = snarf.canonical_logits(on_bones, code)

@@ -9,13 +9,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from avatars.deform.search import SearchOptions
+from avatars.deform.roots import SearchOptions
 from avatars.models.avatar import Avatar, AvatarInfo
 from avatars.models.snarf import Snarf, SnarfOptions
 from body_models import InputError, Skeleton
 from data_prep.atomic import replacing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HALF_ABOVE = 100_000
 """Tensors with more numbers than this (grids) are stored as 16-bit floats."""
 
@@ -70,7 +70,8 @@ def _assemble(header: dict[str, str], tensors: dict[str, torch.Tensor]) -> Avata
     stored = json.loads(header["skeleton"])
     skeleton = Skeleton(tuple(stored["joint_names"]), tuple(stored["parents"]))
     state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    model = Snarf(options, skeleton, *(state[k] for k in ("joints", "canonical_pose", "box", "segment_tails")))
+    names = ("joints", "canonical_pose", "box", "segment_tails", "parts")
+    model = Snarf(options, skeleton, *(state[name] for name in names))
     model.load_state_dict(state)
     info = json.loads(header["info"])
     return Avatar(
@@ -97,6 +98,11 @@ def _check_header(header: dict[str, str], path: Path) -> None:
         raise InputError(
             f"'{path}' was written by a newer version (format {version}, this one reads up to "
             f"{FORMAT_VERSION}). Type `pip install --upgrade animatable-avatars`."
+        )
+    if int(version) < FORMAT_VERSION:
+        raise InputError(
+            f"'{path}' was written by an early version (format {version}), whose weights meant something else. "
+            "Fit it again with `avatars fit-scans`."
         )
     if header.get("method") != "snarf":
         raise InputError(f"'{path}' is an avatar of the method '{header.get('method')}', which this version lacks.")

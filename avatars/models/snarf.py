@@ -7,16 +7,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avatars.deform.search import Bones, Roots, SearchOptions, attach_gradient, search
+from avatars.deform.gradient import attach_gradient, polish
+from avatars.deform.roots import Roots, SearchOptions
+from avatars.deform.sampled import SampledSkinning
+from avatars.deform.search import search
 from avatars.deform.skinning import DeformationField, Skinning
 from avatars.fields.grid import GridSpec
 from avatars.fields.occupancy import GridOccupancy, MlpOccupancy
-from avatars.fields.weights import GridSkinning, GridWeights, MlpWeights
+from avatars.fields.patches import patched_grid
+from avatars.fields.weights import GridWeights, MlpWeights
 from body_models import Skeleton
+from body_models.precision import matmul
 from body_models.skeleton import invert_rigid, posed_from_rest, rotation_matrices, transform_points
 
 OUTSIDE = -16.0
 """Logit of a point without any root (SNARF: the logit of float's smallest probability)."""
+NODES_AT_ONCE = 50_000
 ROOT_SHARPNESS = 5.0
 """Factor on probabilities in the softmax over a point's roots (SNARF's soft blend)."""
 
@@ -38,7 +44,11 @@ class SnarfOptions:
     weight_width: int = 128
     """Hidden units of the MLP weight field."""
     weight_spacing: float = 0.035
-    """Spacing of the weight grid (metres)."""
+    """Spacing of the weight grid (metres); for an MLP, of the grid on which it is sampled for the search."""
+    hierarchical: bool = False
+    """Hand weights down the kinematic tree (SNARF's hierarchical softmax) instead of a plain softmax."""
+    part_spacing: float = 0.01
+    """Spacing of the weight grid in the parts that need it finer: hands and face (metres)."""
     base_spacing: float = 0.012
     """Spacing of the base occupancy grid (metres)."""
     feature_spacings: tuple[float, ...] = (0.06, 0.024)
@@ -59,6 +69,8 @@ class Snarf(nn.Module):
     canonical_pose: Tensor
     box: Tensor
     segment_tails: Tensor
+    parts: Tensor
+    """Boxes in canonical space with finer grids (hands, face)."""
 
     def __init__(
         self,
@@ -68,6 +80,7 @@ class Snarf(nn.Module):
         canonical_pose: Float[Tensor, "bone 3"],
         box: Float[Tensor, "2 3"],
         segment_tails: Float[Tensor, "bone 3"],
+        parts: Float[Tensor, "part 2 3"] | None = None,
     ) -> None:
         super().__init__()
         self.options, self.skeleton = options, skeleton
@@ -75,22 +88,24 @@ class Snarf(nn.Module):
         self.register_buffer("canonical_pose", canonical_pose)
         self.register_buffer("box", box)
         self.register_buffer("segment_tails", segment_tails)
+        parts = joints.new_zeros(0, 2, 3) if parts is None else parts
+        self.register_buffer("parts", parts)
         self.joint_shift = nn.Parameter(torch.zeros_like(joints))
-        bones = len(skeleton)
+        bones, tree = len(skeleton), skeleton.parents if options.hierarchical else None
+        lower, upper = box[0], box[1]
+        grid = patched_grid(lower, upper, options.weight_spacing, list(parts), options.part_spacing)
+        self.weight_grid = grid
         if options.network == "grid":
-            lower, upper = box[0], box[1]
             spacings, channels = options.feature_spacings, options.feature_channels
             features = [(GridSpec.covering(lower, upper, spacing), channels) for spacing in spacings]
             base = GridSpec.covering(lower, upper, options.base_spacing)
             self.occupancy: GridOccupancy | MlpOccupancy = GridOccupancy(
                 base, features, bones, options.width, options.pose_code
             )
-            self.weights: GridWeights | MlpWeights = GridWeights(
-                GridSpec.covering(lower, upper, options.weight_spacing), bones
-            )
+            self.weights: GridWeights | MlpWeights = GridWeights(grid, bones, tree)
         else:
             self.occupancy = MlpOccupancy(bones, options.width, options.depth, options.octaves, options.pose_code)
-            self.weights = MlpWeights(bones, options.weight_width)
+            self.weights = MlpWeights(bones, options.weight_width, parents=tree)
 
     def posed_from_canonical(
         self, pose: Float[Tensor, "frame bone 3"], translation: Float[Tensor, "frame 3"]
@@ -98,7 +113,7 @@ class Snarf(nn.Module):
         """Bone transforms relative to the canonical pose, with the joints as learned."""
         joints = self.joints + self.joint_shift
         posed = posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
-        return posed @ invert_rigid(self.canonical_from_rest())
+        return matmul(posed, invert_rigid(self.canonical_from_rest()))
 
     def canonical_from_rest(self) -> Float[Tensor, "bone 4 4"]:
         """Bone transforms from rest to the canonical pose, with the joints as learned."""
@@ -107,23 +122,32 @@ class Snarf(nn.Module):
         return posed_from_rest(rotations, joints.new_zeros(3), joints, self.skeleton.parents)
 
     def deformation(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> DeformationField:
-        """The forward deformation in some poses."""
+        """The forward deformation in some poses: on the grid for grid weights, else exact."""
         if isinstance(self.weights, GridWeights):
-            return GridSkinning(self.weights, posed_from_canonical)
-        return Skinning(self.weights, posed_from_canonical)
+            return SampledSkinning(self.weight_grid, self.weights.at_nodes(), posed_from_canonical)
+        return Skinning(self.weights, posed_from_canonical, self._sampled(posed_from_canonical).starts)
 
-    def bones(self) -> Bones:
-        """Segments along the bones in the canonical pose, from which searches start."""
+    def _sampled(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> SampledSkinning:
+        """The deformation with an MLP's weights sampled on a grid, constant to gradients."""
+        with torch.no_grad():
+            nodes = self.weight_grid.nodes().to(self.joints)
+            values = torch.cat([self.weights.log_weights(some) for some in nodes.split(NODES_AT_ONCE)])
+        return SampledSkinning(self.weight_grid, values, posed_from_canonical.detach())
+
+    def bone_segments(self) -> tuple[Float[Tensor, "bone 3"], Float[Tensor, "bone 3"]]:
+        """Where each bone begins and ends in the canonical pose (metres)."""
         joints = (self.joints + self.joint_shift).detach()
         canonical = self.canonical_from_rest().detach()
-        heads, tails = transform_points(canonical, joints), transform_points(canonical, self.segment_tails)
-        return Bones(heads, tails, torch.arange(len(joints), device=joints.device))
+        return transform_points(canonical, joints), transform_points(canonical, self.segment_tails)
 
     def find_roots(
         self, posed: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], field: DeformationField
     ) -> Roots:
-        """Canonical roots of posed points."""
-        return search(posed, frame, field, self.bones(), self.options.search)
+        """Canonical roots of posed points; those of an MLP are found on the grid that samples it, then polished."""
+        if isinstance(field, SampledSkinning):
+            return search(posed, frame, field, self.options.search)
+        sampled = self._sampled(field.posed_from_canonical)
+        return polish(search(posed, frame, sampled, self.options.search), posed, frame, field)
 
     def canonical_logits(
         self, canonical: Float[Tensor, "point 3"], code: Float[Tensor, "point code"] | None
@@ -154,7 +178,7 @@ class Snarf(nn.Module):
         root_frame = frame[roots.point]
         canonical = roots.canonical
         if torch.is_grad_enabled():
-            canonical = attach_gradient(canonical, posed[roots.point], root_frame, field)
+            canonical = attach_gradient(roots, posed, frame, field)
         logits = self.canonical_logits(canonical, None if code is None else code[root_frame])
         return soft_maximum(logits, roots) if self.training else hard_maximum(logits, roots)
 

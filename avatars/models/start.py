@@ -25,7 +25,8 @@ def snarf_from_body(body: Body, options: SnarfOptions) -> Snarf:
         distance = surface.signed_distance(model.occupancy.base_spec.nodes())
         model.occupancy.start_from((-distance / options.edge).clamp(-FARTHEST_LOGIT, FARTHEST_LOGIT))
     if isinstance(model.weights, GridWeights):
-        model.weights.start_from(weights_off_surface(surface, body.skinning_weights, model.weights.spec))
+        patches = [weights_off_surface(surface, body.skinning_weights, spec) for spec in model.weight_grid.patches]
+        model.weights.start_from(torch.cat(patches))
     return model
 
 

@@ -173,5 +173,6 @@ def _check(
         if name not in ranges:
             raise InputError(unknown_name(f"Anny has no {what}", name, known))
         lowest, highest = ranges[name]
-        if not lowest - 1e-9 <= value <= highest + 1e-9:  # also refuses NaN
-            raise InputError(f"The {what} '{name}' is {value}; give a number from {lowest:.3g} to {highest:g}.")
+        is_number = isinstance(value, int | float | np.number)
+        if not is_number or not lowest - 1e-9 <= value <= highest + 1e-9:  # also refuses NaN
+            raise InputError(f"The {what} '{name}' is {value!r}; give a number from {lowest:.3g} to {highest:g}.")

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
-from body_models.landmarks import Landmarks, landmarks_at_vertices
+from body_models.landmarks import ContourLandmarks, Landmarks, landmarks_at_vertices
 from body_models.model import BodyModel, HandSpace
 from body_models.names import HEAD_SKELETON, SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
 from body_models.skeleton import Skeleton
@@ -22,6 +22,10 @@ _HIP_ANGLE = math.radians(30.0)
 _JAW_ANGLE = 0.2
 _FACE_LANDMARKS = tuple(f"face_{number}" for number in range(17, 68))
 """The 51 points inside the face outline, by their numbers in the 68-point scheme."""
+_CONTOUR = tuple(f"face_{number}" for number in range(17))
+"""The face outline of the 68-point scheme, from the right ear over the chin to the left."""
+_CONTOUR_KEYS = ("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
+_YAW_STEPS = 79
 _POINTS = (
     *("nose", "right_eye", "left_eye", "right_ear", "left_ear"),
     *(f"{side}_{finger}" for side in ("right", "left") for finger in ("thumb", "index", "middle", "ring", "pinky")),
@@ -108,6 +112,9 @@ def _expected_shapes(arrays: Mapping[str, np.ndarray], family: Family) -> dict[s
     spelling = _face_spelling(arrays)
     if spelling is not None:
         shapes |= {spelling[0]: (len(_FACE_LANDMARKS),), spelling[1]: (len(_FACE_LANDMARKS), 3)}
+    if _has_contour(arrays):
+        table = (_YAW_STEPS, len(_CONTOUR))
+        shapes |= {_CONTOUR_KEYS[0]: table, _CONTOUR_KEYS[1]: (*table, 3)}
     return shapes
 
 
@@ -151,6 +158,10 @@ def _has_hands(arrays: Mapping[str, np.ndarray]) -> bool:
     return all(key in arrays for key in _HANDS)
 
 
+def _has_contour(arrays: Mapping[str, np.ndarray]) -> bool:
+    return all(key in arrays for key in _CONTOUR_KEYS)
+
+
 def _face_spelling(arrays: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
     return next((keys for keys in _FACE_SPELLINGS if all(key in arrays for key in keys)), None)
 
@@ -189,14 +200,22 @@ def _float(array: np.ndarray) -> Tensor:
 
 
 def _face_landmarks(arrays: Mapping[str, np.ndarray], source: str) -> dict[str, Tensor]:
-    spelling = _face_spelling(arrays)
-    if spelling is None:
-        return {}
-    triangles, faces = arrays[spelling[0]].astype(np.int64), arrays["f"]
+    tensors, spelling = {}, _face_spelling(arrays)
+    if spelling is not None:
+        tensors["landmark_corners"] = _corners(arrays, spelling[0], source)
+        tensors["landmark_weights"] = _float(arrays[spelling[1]])
+    if _has_contour(arrays):
+        tensors["contour_corners"] = _corners(arrays, _CONTOUR_KEYS[0], source)
+        tensors["contour_weights"] = _float(arrays[_CONTOUR_KEYS[1]])
+    return tensors
+
+
+def _corners(arrays: Mapping[str, np.ndarray], key: str, source: str) -> Tensor:
+    """Vertices of the triangles that an array of the file names."""
+    triangles, faces = arrays[key].astype(np.int64), arrays["f"]
     if triangles.min() < 0 or triangles.max() >= len(faces):
-        raise InputError(f"{source}: '{spelling[0]}' names faces that the surface does not have. {_REMEDY}")
-    corners = torch.from_numpy(faces[triangles].astype(np.int32))
-    return {"landmark_corners": corners, "landmark_weights": _float(arrays[spelling[1]])}
+        raise InputError(f"{source}: '{key}' names faces that the surface does not have. {_REMEDY}")
+    return torch.from_numpy(faces[triangles].astype(np.int32))
 
 
 def assemble(tensors: Mapping[str, Tensor], family: str, gender: str) -> BodyModel:
@@ -218,6 +237,7 @@ def assemble(tensors: Mapping[str, Tensor], family: str, gender: str) -> BodyMod
         canonical_pose=_canonical_pose(known.skeleton),
         landmarks=_landmarks(tensors, known),
         hands=hands,
+        contour=_contour(tensors, known),
     )
 
 
@@ -244,4 +264,15 @@ def _landmarks(tensors: Mapping[str, Tensor], family: Family) -> Landmarks | Non
         names=tuple(name for part in parts for name in part.names),
         corners=torch.cat([part.corners for part in parts]),
         weights=torch.cat([part.weights for part in parts]),
+    )
+
+
+def _contour(tensors: Mapping[str, Tensor], family: Family) -> ContourLandmarks | None:
+    if "contour_corners" not in tensors:
+        return None
+    return ContourLandmarks(
+        names=_CONTOUR,
+        corners=tensors["contour_corners"].long(),
+        weights=tensors["contour_weights"].float(),
+        joint=family.skeleton.index("neck"),
     )

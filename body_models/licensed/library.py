@@ -26,7 +26,7 @@ SITES = {
     "ict": "https://github.com/ICT-VGL/ICT-FaceKit",
 }
 """Where each family's files are obtained; the first four ask to register and to accept a licence."""
-BUILT_IN = ("anny", "anny-head")
+BUILT_IN = ("anny", "anny-hands", "anny-full", "anny-head")
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def add_and_report(
     path: Path | str, gender: str | None = None, folder: Path | None = None
 ) -> tuple[list[Added], list[Skipped]]:
     """Do as `add_models` does, and tell what was left aside."""
-    if gender is not None and gender not in GENDERS:
-        raise InputError(unknown_name("There is no gender", gender, GENDERS))
+    if gender is not None:
+        check_gender(gender)
     added: dict[Path, Added] = {}
     skipped: list[Skipped] = []
     for found in recognise(Path(path), gender):
@@ -131,8 +131,7 @@ def load_licensed(family: str, gender: str = "neutral", folder: Path | None = No
     """
     if family not in SITES:
         raise InputError(unknown_name("There is no licensed model", family, SITES))
-    if gender not in GENDERS:
-        raise InputError(unknown_name("There is no gender", gender, GENDERS))
+    check_gender(gender)
     path = _file(family, gender, folder)
     if not path.is_file():
         raise InputError(_missing(family, gender, folder))
@@ -142,6 +141,12 @@ def load_licensed(family: str, gender: str = "neutral", folder: Path | None = No
 
         return assemble_ict(tensors)
     return assemble(tensors, family, gender)
+
+
+def check_gender(gender: str) -> None:
+    """Raise InputError for a word that is none of neutral, female and male."""
+    if gender not in GENDERS:
+        raise InputError(unknown_name("There is no model of gender", gender, GENDERS))
 
 
 def list_models(folder: Path | None = None) -> list[Entry]:

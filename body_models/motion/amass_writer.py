@@ -1,6 +1,5 @@
 """Write AMASS pose files (`.npz`)."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
-from body_models.motion.amass import BODY_MODELS, SMPL_FAMILY, turn_world
+from body_models.motion.amass import BODY_MODELS, FREE_BODY, SMPL_FAMILY, free_model, turn_world
 from body_models.motion.motion import Motion
+from body_models.motion.whole_files import write_arrays
 from body_models.names import SMPL_SKELETON
 
 _SHAPE_NUMBERS = 16
-_FULL_RIG = {"root", "spine05", "upperleg01.L"}
-"""Joints by which the free body's whole rig is known."""
 
 
 def write_amass(
@@ -27,7 +25,8 @@ def write_amass(
 ) -> None:
     """Write poses so that `load_poses` gives them back; those of the SMPL family also serve other tools (Z up there).
 
-    Without `body_model` the number of joints tells it: 52 SMPL-H, 55 SMPL-X, else the free body, whose files are Y up.
+    Without `body_model` the number of joints tells it: 52 SMPL-H, 55 SMPL-X, else the free body on its
+    compact or full rig; say `anny-hands` for its hands rig. The free body's files are Y up.
     The file is complete or not there. Raises InputError for other skeletons or when the folder cannot be written.
     """
     path = Path(path)
@@ -35,23 +34,26 @@ def write_amass(
         raise InputError(f"{path}: poses are written as .npz; change the file's suffix.")
     if body_model is None:
         family = [name for name in ("smplh", "smplx") if SMPL_FAMILY[name] == motion.skeleton]
-        body_model = (*family, "anny")[0]
+        body_model = (*family, free_model(motion.skeleton))[0]
     if body_model not in BODY_MODELS:
         raise InputError(f"No body model '{body_model}'; use one of {', '.join(BODY_MODELS)}.")
-    arrays = _free_body(path, motion) if body_model == "anny" else _smpl_family(path, motion, body_model, gender)
+    free = body_model in FREE_BODY
+    arrays = _free_body(path, motion, body_model) if free else _smpl_family(path, motion, body_model, gender)
     if betas is not None:
         arrays["betas"] = betas.detach().cpu().numpy()
     if motion.expression is not None:
         arrays["expression"] = motion.expression.detach().cpu().numpy()
         arrays |= {"expression_names": np.array(motion.expression_names)} if motion.expression_names else {}
     arrays |= {key: np.array(motion.frame_rate) for key in ("mocap_framerate", "mocap_frame_rate")}
-    _write_whole(path, arrays | {"body_model": np.array(body_model)})
+    write_arrays(path, arrays | {"body_model": np.array(body_model)})
 
 
-def _free_body(path: Path, motion: Motion) -> dict[str, np.ndarray]:
-    if motion.skeleton != SMPL_SKELETON and not set(motion.skeleton.joint_names) >= _FULL_RIG:
+def _free_body(path: Path, motion: Motion, body_model: str) -> dict[str, np.ndarray]:
+    compact = body_model == "anny"
+    if free_model(motion.skeleton) != body_model or (compact and motion.skeleton != SMPL_SKELETON):
         raise InputError(
-            f"Motion '{motion.name}' has another skeleton: retarget(motion, body) it before writing {path}."
+            f"Motion '{motion.name}' has another skeleton than {body_model}: retarget(motion, body) it before writing "
+            f"{path}."
         )
     return {
         "poses": motion.rotations.detach().flatten(1).cpu().numpy(),
@@ -89,14 +91,3 @@ def _skeleton_arrays(motion: Motion) -> dict[str, np.ndarray]:
         "joint_names": np.array(motion.skeleton.joint_names),
         "parents": np.array(motion.skeleton.parents),
     }
-
-
-def _write_whole(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}). Choose a folder that exists.") from error

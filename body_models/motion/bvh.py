@@ -2,9 +2,6 @@
 
 import logging
 import math
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.motion.bvh_hierarchy import Joint, broken_line, parse_hierarchy, parse_numbers
 from body_models.motion.frames import upright_frame
 from body_models.motion.motion import Motion
 from body_models.skeleton import Skeleton
@@ -30,17 +28,6 @@ METRES_PER_UNIT = {
 }
 """Units of length found in BVH files; those of the CMU data base are inches divided by 0.45."""
 _TALLEST, _SMALLEST, _USUAL = 2.3, 0.8, 1.65
-_CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
-
-
-@dataclass
-class _Joint:
-    name: str
-    parent: int
-    offset: tuple[float, ...] | None = None
-    channels: tuple[tuple[int, str], ...] = ()
-    """Axis and kind of each channel, in the file's order."""
-    end_sites: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def load_bvh(path: str | Path, metres_per_unit: float | None = None) -> Motion:
@@ -52,7 +39,7 @@ def load_bvh(path: str | Path, metres_per_unit: float | None = None) -> Motion:
     """
     path = Path(path)
     lines = _read_lines(path)
-    joints, motion_line = _parse_hierarchy(path, lines)
+    joints, motion_line = parse_hierarchy(path, lines)
     values, frame_time = _parse_frames(path, lines, motion_line, sum(len(joint.channels) for joint in joints))
     skeleton = Skeleton(tuple(joint.name for joint in joints), tuple(joint.parent for joint in joints))
     rest = _rest_joints(joints)
@@ -76,107 +63,19 @@ def _read_lines(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
 
 
-def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:
-    """The joints, parents first, and the index of the line that says MOTION."""
-    joints: list[_Joint] = []
-    stack: list[int] = []  # open joints; -1 stands for an end site
-    opening: int | None = None
-    statement = "HIERARCHY"
-    for number, statement in _statements(lines):
-        words = statement.split()
-        keyword = words[0].upper()
-        if opening is not None and keyword != "{":
-            raise _broken(path, number, f"expected '{{', found '{statement}'")
-        if keyword == "HIERARCHY" and not joints:
-            continue
-        if keyword == "MOTION":
-            _check_complete(path, number, joints, stack)
-            return joints, number - 1
-        if keyword in ("ROOT", "JOINT", "END"):
-            opening = _open_joint(path, number, keyword, " ".join(words[1:]), joints, stack)
-        elif keyword == "{" and opening is not None:
-            stack.append(opening)
-            opening = None
-        elif keyword == "}" and stack:
-            stack.pop()
-        elif keyword == "OFFSET" and stack:
-            _set_offset(joints, stack, _numbers(path, number, words[1:], 3))
-        elif keyword == "CHANNELS" and stack and stack[-1] >= 0:
-            joints[stack[-1]].channels = _channels(path, number, words[1:])
-        else:
-            raise _broken(path, number, f"'{statement[:60]}' does not belong here")
-    what = "is empty or no BVH file" if not joints else "ends before its MOTION part: it looks truncated"
-    raise InputError(f"{path}: the file {what} (line {len(lines)}). A BVH file starts with HIERARCHY.")
-
-
-def _statements(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Line number and text of each statement; braces stand alone even when written on a joint's line."""
-    for number, line in enumerate(lines, start=1):
-        for part in re.split(r"([{}])", line) if "{" in line or "}" in line else (line,):
-            if part.strip():
-                yield number, part.strip()
-
-
-def _open_joint(path: Path, number: int, keyword: str, name: str, joints: list[_Joint], stack: list[int]) -> int:
-    if keyword == "END" and stack and stack[-1] >= 0:
-        return -1
-    if keyword == "ROOT" and joints:
-        raise _broken(path, number, f"a second root '{name}'; only one person a file can be read")
-    if keyword == "ROOT" or (keyword == "JOINT" and stack and stack[-1] >= 0):
-        if not name or any(joint.name == name for joint in joints):
-            raise _broken(path, number, f"joint name '{name}' is empty or used twice")
-        joints.append(_Joint(name, stack[-1] if stack else -1))
-        return len(joints) - 1
-    raise _broken(path, number, f"'{keyword} {name}' stands outside of a joint")
-
-
-def _set_offset(joints: list[_Joint], stack: list[int], offset: tuple[float, ...]) -> None:
-    if stack[-1] >= 0:
-        joints[stack[-1]].offset = offset
-    else:
-        joints[stack[-2]].end_sites.append(offset)
-
-
-def _channels(path: Path, number: int, words: list[str]) -> tuple[tuple[int, str], ...]:
-    matches = [_CHANNEL.fullmatch(word) for word in words[1:]]
-    if not words or not words[0].isdigit() or int(words[0]) != len(matches) or None in matches:
-        raise _broken(path, number, f"'CHANNELS {' '.join(words)}' is not a count and as many channel names")
-    return tuple(("xyz".index(m[1].lower()), m[2].lower()) for m in matches if m is not None)
-
-
-def _check_complete(path: Path, number: int, joints: list[_Joint], stack: list[int]) -> None:
-    if not joints or stack:
-        raise _broken(path, number, "the MOTION part starts before the hierarchy is closed by '}'")
-    for joint in joints:
-        if joint.offset is None:
-            raise _broken(path, number, f"joint '{joint.name}' has no OFFSET")
-    if not any(joint.channels for joint in joints):
-        raise _broken(path, number, "no joint has any CHANNELS")
-
-
-def _numbers(path: Path, number: int, words: list[str], count: int) -> tuple[float, ...]:
-    try:
-        values = tuple(float(word) for word in words)
-    except ValueError:
-        values = ()
-    if len(values) != count or not all(math.isfinite(value) for value in values):
-        raise _broken(path, number, f"expected {count} finite number(s), found '{' '.join(words)[:60]}'")
-    return values
-
-
 def _parse_frames(
     path: Path, lines: list[str], motion_line: int, channel_count: int
 ) -> tuple[Float[np.ndarray, "frame channel"], float]:
     """All channel values and the seconds between frames."""
     heads = [i for i in range(motion_line + 1, len(lines)) if lines[i].strip()][:2]
     if len(heads) < 2:
-        raise _broken(path, len(lines), "the file ends before 'Frames:' and 'Frame Time:'; it looks truncated")
+        raise broken_line(path, len(lines), "the file ends before 'Frames:' and 'Frame Time:'; it looks truncated")
     frames = _field(path, heads[0] + 1, lines[heads[0]], "frames:")
     frame_time = _field(path, heads[1] + 1, lines[heads[1]], "frame time:")
     if frames < 1 or frames != int(frames):
-        raise _broken(path, heads[0] + 1, f"{frames:g} frames; a clip needs at least one")
+        raise broken_line(path, heads[0] + 1, f"{frames:g} frames; a clip needs at least one")
     if frame_time <= 0:
-        raise _broken(path, heads[1] + 1, f"a frame time of {frame_time:g} s is not possible")
+        raise broken_line(path, heads[1] + 1, f"a frame time of {frame_time:g} s is not possible")
     body = lines[heads[1] + 1 :]
     try:
         values = np.array([float(word) for line in body for word in line.split()], dtype=np.float64)
@@ -197,8 +96,8 @@ def _frame_rate(frame_time: float) -> float:
 def _field(path: Path, number: int, line: str, label: str) -> float:
     text = " ".join(line.split())
     if not text.lower().startswith(label):
-        raise _broken(path, number, f"expected '{label}', found '{text[:60]}'")
-    return _numbers(path, number, text[len(label) :].split(), 1)[0]
+        raise broken_line(path, number, f"expected '{label}', found '{text[:60]}'")
+    return parse_numbers(path, number, text[len(label) :].split(), 1)[0]
 
 
 def _broken_frame(path: Path, body: list[str], first: int, frames: int, channel_count: int) -> InputError:
@@ -209,21 +108,17 @@ def _broken_frame(path: Path, body: list[str], first: int, frames: int, channel_
         try:
             finite = all(math.isfinite(float(word)) for word in words)
         except ValueError:
-            return _broken(path, number, "not all of the frame's values are numbers")
+            return broken_line(path, number, "not all of the frame's values are numbers")
         if not finite:
-            return _broken(path, number, "a value of the frame is not finite")
+            return broken_line(path, number, "a value of the frame is not finite")
         if words and len(words) != channel_count:
-            return _broken(path, number, f"{len(words)} values, but the hierarchy has {channel_count} channels")
+            return broken_line(path, number, f"{len(words)} values, but the hierarchy has {channel_count} channels")
         count += bool(words)
     last = first + len(body) - 1
-    return _broken(path, last, f"'Frames:' says {frames}, but the file holds {count}; it looks truncated")
+    return broken_line(path, last, f"'Frames:' says {frames}, but the file holds {count}; it looks truncated")
 
 
-def _broken(path: Path, number: int, what: str) -> InputError:
-    return InputError(f"{path}, line {number}: {what}. Export the clip again, or correct that line.")
-
-
-def _rest_joints(joints: list[_Joint]) -> Float[Tensor, "bone 3"]:
+def _rest_joints(joints: list[Joint]) -> Float[Tensor, "bone 3"]:
     places: list[np.ndarray] = []
     for joint in joints:
         places.append(np.array(joint.offset) + (places[joint.parent] if joint.parent >= 0 else 0.0))
@@ -231,7 +126,7 @@ def _rest_joints(joints: list[_Joint]) -> Float[Tensor, "bone 3"]:
 
 
 def _apply_channels(
-    joints: list[_Joint], values: Float[np.ndarray, "frame channel"]
+    joints: list[Joint], values: Float[np.ndarray, "frame channel"]
 ) -> tuple[Float[Tensor, "frame bone 4"], Float[Tensor, "frame 3"]]:
     """Local rotations (XYZW) and the root's displacement, in the file's frame and unit."""
     table = torch.from_numpy(values)
@@ -257,7 +152,7 @@ def _apply_channels(
     return product, translation
 
 
-def _unit(path: Path, joints: list[_Joint], rest: Float[Tensor, "bone 3"]) -> float:
+def _unit(path: Path, joints: list[Joint], rest: Float[Tensor, "bone 3"]) -> float:
     """Metres per unit of the file, so that the skeleton is as tall as a person."""
     ends = [place + place.new_tensor(end) for place, joint in zip(rest, joints, strict=True) for end in joint.end_sites]
     points = torch.cat([rest, torch.stack(ends)]) if ends else rest

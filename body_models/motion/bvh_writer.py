@@ -1,6 +1,5 @@
 """Write BVH files."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from body_models.errors import InputError
 from body_models.motion.motion import Motion
+from body_models.motion.whole_files import write_whole
 from body_models.skeleton import Skeleton
 
 _UNITS_A_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}
@@ -37,7 +37,7 @@ def write_bvh(path: str | Path, motion: Motion, euler: str = "ZXY", unit: str = 
     scale = _UNITS_A_METRE[unit]
     order = _depth_first(motion.skeleton)
     text = _hierarchy(motion, names, scale, euler) + _frames(motion, order, scale, euler)
-    _write_whole(path, text)
+    write_whole(path, text)
 
 
 def _plain_names(path: Path, skeleton: Skeleton) -> list[str]:
@@ -98,13 +98,3 @@ def _frames(motion: Motion, order: list[int], scale: float, euler: str) -> str:
 
 def _row(values: Float[Tensor, "3"]) -> str:
     return " ".join(f"{value:.6f}" for value in values.tolist())
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}). Choose a folder that exists.") from error

@@ -6,8 +6,8 @@ from body_models.errors import InputError
 from body_models.motion.amass import load_poses
 from body_models.motion.arkit import load_arkit
 from body_models.motion.bvh import load_bvh
-from body_models.motion.faces import load_head_motion
 from body_models.motion.gltf_clips import load_gltf_clip
+from body_models.motion.head_tracks import load_head_motion
 from body_models.motion.motion import Motion
 from body_models.motion.npz_files import holds_body_poses
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.motion.rigs import match_head_joints
 from body_models.parameters import unknown_name
 from body_models.skeleton import Skeleton, posed_from_rest, rotation_matrices, transform_points
 
@@ -90,11 +91,11 @@ class Motion:
         )
 
     def loop(self, count: int, blend_frames: int | None = None) -> "Motion":
-        """The clip as a seamless cycle, `count` times over; travel along the ground goes on from cycle to cycle.
+        """The clip as a seamless cycle, `count` times over; travel and heading go on from cycle to cycle.
 
         The last frames are blended into the first (by default a fifth of a second, at most a quarter of the clip), so
-        that a cycle is that much shorter; one frame suits a clip that ends in the pose in which it starts. Raises
-        InputError when the clip is too short.
+        that a cycle is that much shorter; one frame suits a clip that ends in the pose in which it starts. A head on
+        its own turns back instead. Raises InputError when the clip is too short.
         """
         blend = max(min(round(self.frame_rate / 5), len(self) // 4), 1) if blend_frames is None else blend_frames
         if count < 1 or not 1 <= blend <= len(self) // 2:
@@ -102,29 +103,48 @@ class Motion:
                 f"Motion '{self.name}' of {len(self)} frames cannot be looped {count} times with {blend} frames "
                 f"blended: at least once, and from 1 up to half of its frames ({len(self) // 2})."
             )
-        cycle, travel = self._cycle(blend)
-        steps = torch.arange(count).to(travel).repeat_interleave(len(cycle))
-        face = cycle.expression
+        turn, travel = self._way_of_a_cycle(len(self) - blend)
+        cycles = [self._cycle(blend, turn, travel)]
+        for _ in range(count - 1):
+            cycles.append(cycles[-1]._moved(turn, travel))
+        face = cycles[0].expression
         return replace(
-            cycle,
-            rotations=cycle.rotations.repeat(count, 1, 1),
-            translations=cycle.translations.repeat(count, 1) + steps[:, None] * travel,
+            self,
+            rotations=torch.cat([cycle.rotations for cycle in cycles]),
+            translations=torch.cat([cycle.translations for cycle in cycles]),
             expression=None if face is None else face.repeat(count, 1),
         )
 
-    def _cycle(self, blend: int) -> tuple["Motion", Float[Tensor, "3"]]:
-        """One cycle, and how far it travels along the ground."""
+    def _way_of_a_cycle(self, last: int) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"]]:
+        """Turn about the vertical, then shift along the ground, that bring the first frame's root to a later one's."""
+        first_root, last_root = roma.rotvec_to_unitquat(self.rotations[[0, last], 0])
+        _, y, _, w = roma.quat_product(last_root, roma.quat_conjugation(first_root))
+        up = y.new_tensor([0.0, 1.0, 0.0])
+        yaw = torch.atan2(torch.where(w < 0, -y, y), w.abs()) * (
+            0 if match_head_joints(self.skeleton.joint_names) else 2
+        )
+        turn = roma.rotvec_to_rotmat(yaw * up)
+        first, then = self.rest_joints[0] + self.translations[[0, last]]
+        return turn, (then - turn @ first) * (1 - up)
+
+    def _cycle(self, blend: int, turn: Float[Tensor, "3 3"], travel: Float[Tensor, "3"]) -> "Motion":
+        """One cycle, whose first frames come out of the last ones, brought back to where it starts."""
         tail = len(self) - blend
-        level = self.translations.new_tensor([1.0, 0.0, 1.0])
-        travel = (self.translations[tail] - self.translations[0]) * level
+        ending = self.cut(tail, len(self))._moved(turn.mT, -turn.mT @ travel)
         share = torch.arange(blend).to(self.translations)[:, None] / blend
         rotations, translations = self.rotations[:tail].clone(), self.translations[:tail].clone()
-        rotations[:blend] = _slerp(self.rotations[tail:], rotations[:blend], share[..., None])
-        translations[:blend] = torch.lerp(self.translations[tail:] - travel, translations[:blend], share)
+        rotations[:blend] = _slerp(ending.rotations, rotations[:blend], share[..., None])
+        translations[:blend] = torch.lerp(ending.translations, translations[:blend], share)
         face = self.expression
         if face is not None:
             face = torch.cat([torch.lerp(face[tail:], face[:blend], share), face[blend:tail]])
-        return replace(self, rotations=rotations, translations=translations, expression=face), travel
+        return replace(self, rotations=rotations, translations=translations, expression=face)
+
+    def _moved(self, turn: Float[Tensor, "3 3"], shift: Float[Tensor, "3"]) -> "Motion":
+        """The motion in another place: the world turned, then shifted."""
+        root = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(self.rotations[:, 0]))
+        places = (self.rest_joints[0] + self.translations) @ turn.mT + shift - self.rest_joints[0]
+        return replace(self, rotations=torch.cat([root[:, None], self.rotations[:, 1:]], dim=1), translations=places)
 
     def on_skeleton(self, skeleton: Skeleton) -> "Motion":
         """The part of the motion that another skeleton of the same names has, such as SMPL's joints out of SMPL-X's.

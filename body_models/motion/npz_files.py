@@ -94,3 +94,13 @@ def frame_rate(path: Path, arrays: Mapping[str, np.ndarray], given: float | None
             "load_motion(path, frame_rate=30.0)."
         )
     return given
+
+
+def expression_names(path: Path, arrays: Mapping[str, np.ndarray], count: int) -> tuple[str, ...]:
+    """The names of so many expression parameters; none where the file has none."""
+    names = arrays.get("expression_names")
+    if names is None or count == 0:
+        return ()
+    if names.dtype.kind not in "US" or names.shape != (count,):
+        raise InputError(f"{path}: 'expression_names' has shape {names.shape}; expected {count} texts.")
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names.tolist())

@@ -1,7 +1,6 @@
 """Carry a motion over to a body of other proportions and another rest pose."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import roma
 import torch
@@ -14,12 +13,12 @@ from body_models.motion.faces import transfer_expression
 from body_models.motion.ground import place_on_ground
 from body_models.motion.motion import Motion
 from body_models.motion.rigs import joint_of_bone, match_head_joints, plain_name
-from body_models.motion.turns import share_turn, turn_between
+from body_models.motion.spine import WorldTurns, bend_spine, fill_spine
+from body_models.motion.turns import turn_between
 
 _SAME_REST_DEGREES = 10.0
 _SAME_JOINTS = 0.005
 """Rest joints nearer than this (metres) make two bodies one and the same."""
-_SPINE = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 
 
 def retarget(motion: Motion, target: Body | Motion) -> Motion:
@@ -86,7 +85,8 @@ def _transfer_rotations(clip: Motion, source: Rig, target: Rig) -> Float[Tensor,
         else:
             above.append(above[parent] if parent >= 0 else torch.eye(3).to(target.joints))
             world.append(turns[:, same_name[bone]] @ above[-1] if bone in same_name else None)
-    return _local(_fill_in(world, target), target)
+    bent = bend_spine(world, turns, positions, source, target)
+    return _local(_fill_in(bent, target), target)
 
 
 def _played_joints(source: Rig, target: Rig) -> dict[int, str]:
@@ -132,22 +132,12 @@ def _point(
     return turn_between(turned @ at_rest, positions[:, end] - positions[:, start]) @ turned
 
 
-def _fill_in(world: list[Tensor | None], target: Rig) -> list[Tensor]:
+def _fill_in(world: WorldTurns, target: Rig) -> list[Tensor]:
     """World rotations of bones that have none yet: shared out along the spine, elsewhere the parent's."""
-    parents = target.skeleton.parents
-    spine = [target.matches[name] for name in _SPINE if name in target.matches]
-    for lower, upper in pairwise(spine):
-        chain = [upper]
-        while chain[-1] != lower and parents[chain[-1]] >= 0:
-            chain.append(parents[chain[-1]])
-        start, end = world[lower], world[upper]
-        if start is None or end is None or any(world[bone] is not None for bone in chain[1:-1]):
-            continue
-        for step, bone in enumerate(reversed(chain[1:-1]), start=1):
-            world[bone] = share_turn(start, end, step / (len(chain) - 1))
-    some = next(turn for turn in world if turn is not None)
+    shared = fill_spine(world, target)
+    some = next(turn for turn in shared if turn is not None)
     filled: list[Tensor] = []
-    for turn, parent in zip(world, parents, strict=True):
+    for turn, parent in zip(shared, target.skeleton.parents, strict=True):
         resting = filled[parent] if parent >= 0 else torch.eye(3).to(some).expand_as(some)
         filled.append(resting if turn is None else turn)
     return filled

@@ -43,6 +43,20 @@ def match_head_joints(joint_names: Sequence[str]) -> dict[str, int]:
     return matched if {"head", "jaw"} <= set(matched) and len(joint_names) < len(SMPL_SKELETON) else {}
 
 
+def rig_family(joint_names: Sequence[str]) -> str | None:
+    """The family of rigs (a key of `RIGS`) that spells most of the known joints as here; None for unknown skeletons."""
+    try:
+        matches = match_joints(joint_names)
+    except InputError:
+        return None
+    spelled = {plain_name(joint_names[bone]) for bone in matches.values()}
+    shared = {
+        rig: len(spelled & {name.lower() for joint in _KNOWN_JOINTS for name in _alternatives(joint, table)})
+        for rig, table in RIGS.items()
+    }
+    return max(shared, key=lambda rig: shared[rig])
+
+
 def joint_of_bone(joint_names: Sequence[str], matches: Mapping[str, int]) -> dict[int, str]:
     """Our joint for each foreign bone that has one; further toes turn as the one that counts as the foot's."""
     index, joints = _indexed(joint_names), {bone: name for name, bone in matches.items()}

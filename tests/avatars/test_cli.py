@@ -15,6 +15,7 @@ from tests.avatars.small_avatar import small_avatar_file
 from tests.avatars.tiny_bvh import write_bvh
 
 ROOT = Path(__file__).resolve().parents[2]
+VERBS = ("fit-scans", "animate", "export", "evaluate", "info", "models", "motion")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -38,7 +39,7 @@ def fails(capsys, *arguments: str | Path) -> str:
 def test_help_lists_the_verbs_without_loading_torch():
     done = run("--help")
     assert done.returncode == 0
-    assert all(verb in done.stdout for verb in ("fit-scans", "animate", "export", "evaluate", "info"))
+    assert all(verb in done.stdout for verb in VERBS)
     code = "import sys; from avatars.cli import main; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "False\n"
 
@@ -51,7 +52,7 @@ def test_version():
     assert run("--version").stdout == f"avatars {avatars.__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["fit-scans", "animate", "export", "evaluate", "info"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([verb, "--help"])

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -129,3 +131,13 @@ def test_skinning_by_one_bone_is_that_bone():
     rows = transforms[torch.arange(10) % 24]
     expected = (rows[:, :3, :3] @ points[..., None])[..., 0] + rows[:, :3, 3]
     assert torch.allclose(skin(points, weights, transforms), expected, atol=1e-5)
+
+
+def test_a_body_that_was_posed_can_be_copied_and_moved():
+    body = replace(MODEL.body(), pose_basis=0.001 * torch.randn(9 * 23, len(BODY.vertices), 3))
+    pose, shift = random_pose(33), torch.rand(33, 3)
+    expected = body.pose_vertices(pose, shift)
+    assert torch.allclose(body.pose_vertices(pose[:2], shift[:2]), expected[:2], atol=1e-5)
+    for other in (copy.deepcopy(body), pickle.loads(pickle.dumps(body)), body.to("cpu"), body.to(torch.float64)):
+        found = other.pose_vertices(pose.to(other.vertices), shift.to(other.vertices))
+        assert torch.allclose(found.float(), expected, atol=1e-5)

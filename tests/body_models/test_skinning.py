@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from body_models.prepared import CORRECTED_AT_ONCE
 from body_models.skeleton import rigid, rotation_matrices
-from body_models.skinning import _CORRECTED_AT_ONCE, blend_offsets, deform, skin
+from body_models.skinning import blend_offsets, deform, skin
 
 GENERATOR = torch.Generator().manual_seed(0)
 VERTICES, BONES = 40, 5
@@ -27,7 +28,7 @@ def plain(vertices, blendshapes, weights, moves):
     return torch.einsum("...vij,...vj->...vi", blended[..., :3, :3], vertices) + blended[..., :3, 3]
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (17,), (2, 3), (_CORRECTED_AT_ONCE + 5,), (0,)])
+@pytest.mark.parametrize("batch", [(), (1,), (17,), (2, 3), (CORRECTED_AT_ONCE + 5,), (0,)])
 @pytest.mark.parametrize("own_vertices", [False, True])
 @pytest.mark.parametrize("terms", [(), (3,), (40, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

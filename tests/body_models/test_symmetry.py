@@ -44,6 +44,14 @@ def test_points_in_the_middle_mirror_themselves():
     assert mirror_matches(points).tolist() == [0, 2, 1, 3]
 
 
+def test_vertices_in_one_place_are_paired():
+    seam = torch.tensor([[0.2, 0.0, 0.0], [-0.2, 0.0, 0.0]]).repeat(3, 1)
+    points = torch.cat([seam, torch.tensor([[0.0, 1.0, 0.0]]).repeat(2, 1)])
+    twin = mirror_matches(points)
+    assert torch.equal(twin[twin], torch.arange(len(points)))
+    assert torch.equal(points[twin], points * FLIP)
+
+
 def test_a_surface_that_is_not_symmetric_is_refused():
     with pytest.raises(InputError, match="not symmetric"):
         mirror_matches(torch.rand(300, 3) + torch.tensor([0.2, 0.0, 0.0]))

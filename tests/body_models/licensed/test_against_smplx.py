@@ -10,7 +10,7 @@ import smplx
 import torch
 from smplx.vertex_ids import vertex_ids
 
-from body_models.licensed.assemble import FAMILIES, assemble, to_tensors
+from body_models.licensed.assemble import FAMILIES, assemble, check_layout, to_tensors
 from body_models.model import BodyModel
 from tests.body_models.licensed.official_arrays import official_arrays
 
@@ -165,3 +165,46 @@ def test_landmark_vertices_are_smplx_s(family, theirs):
         row = landmarks.names.index(mine)
         assert landmarks.corners[row, 0] == vertex
         assert landmarks.weights[row].tolist() == [1.0, 0.0, 0.0]
+
+
+def contour_arrays(family: str) -> dict[str, np.ndarray]:
+    """Official arrays with a random table of the face's outline."""
+    arrays = official_arrays(family)
+    random = np.random.default_rng(7)
+    weights = random.random((79, 17, 3))
+    return arrays | {
+        "dynamic_lmk_faces_idx": random.integers(0, len(arrays["f"]), (79, 17)),
+        "dynamic_lmk_bary_coords": weights / weights.sum(-1, keepdims=True),
+    }
+
+
+def contour_reference(folder: Path, family: str, arrays: dict[str, np.ndarray], batch: int) -> torch.nn.Module:
+    options = {"batch_size": batch, "use_face_contour": True}
+    if family == "smplx":
+        np.savez(folder / "SMPLX_NEUTRAL.npz", **arrays)
+        return smplx.SMPLX(str(folder / "SMPLX_NEUTRAL.npz"), ext="npz", use_pca=False, flat_hand_mean=True, **options)
+    write_official(folder, family)
+    names = {"lmk_face_idx": "dynamic_lmk_faces_idx", "lmk_b_coords": "dynamic_lmk_bary_coords"}
+    np.save(folder / "flame_dynamic_embedding.npy", {theirs: arrays[mine] for theirs, mine in names.items()})
+    return smplx.FLAME(str(folder), **options)
+
+
+@pytest.mark.parametrize("family", ["smplx", "flame"])
+def test_face_outline_equals_smplx(family, tmp_path):
+    degrees = torch.tensor(
+        [0.0, 0.4, 0.6, 10.2, 38.7, 39.3, 60.0, 100.0, -0.4, -0.6, -10.2, -38.7, -39.3, -60.0, -100.0]
+    )
+    arrays = contour_arrays(family)
+    assert check_layout(arrays, "file") == family
+    model = assemble(to_tensors(arrays, family, "file"), family, "neutral")
+    # smplx takes the neck's turn into account for SMPL-X but only the root's for FLAME
+    values = {"global_orient": torch.zeros(len(degrees), 3)}
+    values["global_orient"][:, 1] = torch.deg2rad(degrees)
+    if family == "smplx":
+        values["body_pose"] = 0.05 * torch.randn(len(degrees), 63, generator=torch.Generator().manual_seed(0))
+    theirs = contour_reference(tmp_path, family, arrays, len(degrees))
+    _, expected = expected_of(theirs, values)
+    posed = model.posed(values)
+    assert model.contour is not None
+    found = model.contour.on(posed.vertices, posed.posed_from_rest)
+    assert (found - expected[:, -17:]).abs().max() < TOLERANCE

@@ -8,7 +8,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from body_models.errors import InputError
-from body_models.licensed.library import add_and_report, add_models, list_models, load_licensed, models_folder
+from body_models.licensed.library import (
+    BUILT_IN,
+    add_and_report,
+    add_models,
+    list_models,
+    load_licensed,
+    models_folder,
+)
 from tests.body_models.licensed.pickle_files import chumpy_pickle, light_arrays, npz_bytes, python2_pickle, write_zip
 from tests.shared_data import shared
 
@@ -157,7 +164,7 @@ def test_a_stored_file_that_is_damaged_or_another(tmp_path):
 def test_the_list_names_what_is_there_and_where_the_rest_is(tmp_path):
     (tmp_path / "smplx_male.safetensors").touch()
     entries = {(entry.family, entry.gender): entry for entry in list_models(tmp_path)}
-    assert len(entries) == 2 + 4 * 3 + 1
+    assert len(entries) == len(BUILT_IN) + 4 * 3 + 1
     assert entries["anny", ""].there
     assert entries["anny-head", ""].there
     assert entries["smplx", "male"].path == tmp_path / "smplx_male.safetensors"

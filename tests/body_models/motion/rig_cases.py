@@ -6,7 +6,7 @@ from torch import Tensor
 
 from body_models import load_anny
 from body_models.body import Body
-from body_models.motion.amass import smpl_rest_joints
+from body_models.motion.rest_joints import smpl_rest_joints
 from body_models.motion.rigs import match_joints
 from body_models.names import SMPL_SKELETON
 from body_models.skeleton import Skeleton

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from body_models.anny import load_anny
 from body_models.errors import InputError
+from body_models.licensed.library import add_models, load_licensed
 from body_models.motion.amass import SMPL_FAMILY, load_poses
 from body_models.motion.amass_writer import write_amass
 from body_models.motion.bvh import load_bvh
@@ -13,10 +15,17 @@ from body_models.motion.motion import Motion
 from body_models.motion.rest_joints import smpl_rest_joints
 from body_models.names import SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
 from body_models.skeleton import Skeleton
+from tests.body_models.licensed.official_arrays import official_arrays
 from tests.body_models.motion.test_bvh import ARM
 from tests.body_models.motion.test_motion import random_motion
 
 FRAMES = 5
+
+
+@pytest.fixture(autouse=True)
+def no_models(tmp_path, monkeypatch):
+    """Whoever runs the tests may have models of their own."""
+    monkeypatch.setenv("AVATARS_MODELS", str(tmp_path / "no models"))
 
 
 def arrays(width=156, **changes):
@@ -209,9 +218,50 @@ def test_a_full_rig_keeps_its_joints(tmp_path):
     )
     write_amass(tmp_path / "clip.npz", motion)
     again = load_poses(tmp_path / "clip.npz")
-    assert again.body_model == "anny"
+    assert again.body_model == "anny-full"
     assert again.motion.skeleton == motion.skeleton
     torch.testing.assert_close(again.motion.joint_positions(), motion.joint_positions(), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("rig", ["compact", "hands", "full"])
+def test_every_rig_of_the_free_body_comes_back(tmp_path, rig):
+    model, betas, path = load_anny(rig), torch.tensor([0.5, -1.0]), tmp_path / "clip.npz"
+    turns = 0.3 * torch.randn(FRAMES, len(model.skeleton), 3, generator=torch.Generator().manual_seed(0))
+    motion = Motion("clip", model.skeleton, model.body(betas).joints, turns, torch.rand(FRAMES, 3), 60.0)
+    write_amass(path, motion, betas, model.name)
+    poses = load_poses(path)
+    assert poses.body_model == model.name
+    assert poses.motion.skeleton == model.skeleton
+    torch.testing.assert_close(poses.motion.joint_positions(), motion.joint_positions(), atol=0, rtol=0)
+    stored = dict(np.load(path))
+    assert str(stored["body_model"]) == model.name
+    stored.pop("rest_joints")
+    again = load_poses(save(tmp_path, **stored))  # its joints are then the model's own
+    torch.testing.assert_close(again.motion.joint_positions(), motion.joint_positions(), atol=1e-5, rtol=0)
+    for other in {"anny", "anny-hands", "anny-full"} - {model.name}:
+        with pytest.raises(InputError, match=f"another skeleton than {other}"):
+            write_amass(path, motion, body_model=other)
+        if other != "anny":  # an older name for all three
+            with pytest.raises(InputError, match="'joint_names'"):
+                load_poses(save(tmp_path, **{**stored, "body_model": np.array(other)}))
+
+
+def test_joints_of_the_user_s_own_model_are_taken(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="body_models")
+    values = arrays(72, betas=np.linspace(-1, 1, 16))
+    rough = load_poses(save(tmp_path, **values)).motion.rest_joints
+    assert "joints at rest are rough; there is no female smpl model" in caplog.text
+    torch.testing.assert_close(rough, smpl_rest_joints().float())
+    monkeypatch.setenv("AVATARS_MODELS", str(tmp_path / "models"))
+    np.savez(tmp_path / "SMPL_FEMALE.npz", **official_arrays("smpl"))
+    add_models(tmp_path / "SMPL_FEMALE.npz", "female")
+    own = load_poses(save(tmp_path, **values)).motion
+    model = load_licensed("smpl", "female")
+    betas = torch.linspace(-1, 1, 16)[: len(model.shape_basis)]
+    torch.testing.assert_close(own.rest_joints, model.body(betas).joints)
+    assert "taken from your female smpl model" in caplog.text
+    male = load_poses(save(tmp_path, **{**values, "gender": np.array("male")})).motion
+    torch.testing.assert_close(male.rest_joints, rough)
 
 
 @pytest.mark.parametrize("betas", [None, torch.tensor([0.5, -1.0])])

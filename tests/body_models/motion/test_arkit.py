@@ -7,8 +7,9 @@ import roma
 import torch
 
 from body_models.errors import InputError
-from body_models.motion.arkit import load_arkit, write_arkit
-from body_models.motion.faces import head_joints
+from body_models.motion.arkit import load_arkit
+from body_models.motion.arkit_writer import write_arkit
+from body_models.motion.head_tracks import head_joints
 from body_models.motion.motion import Motion
 from body_models.names import ARKIT_EXPRESSIONS, HEAD_SKELETON
 

@@ -7,14 +7,12 @@ from body_models.anny.head import load_anny_head
 from body_models.body import Body
 from body_models.errors import InputError
 from body_models.motion.faces import (
-    head_joints,
-    load_head_motion,
     match_expressions,
     rotations_from_actions,
     transfer_expression,
     unmatched_expressions,
-    write_head_motion,
 )
+from body_models.motion.head_tracks import head_joints, load_head_motion, write_head_motion
 from body_models.motion.motion import Motion
 from body_models.names import ARKIT_EXPRESSIONS, HEAD_SKELETON, SMPLX_SKELETON
 

@@ -7,7 +7,7 @@ import torch
 from body_models.errors import InputError
 from body_models.motion.motion import Motion
 from body_models.motion.rest_joints import smpl_rest_joints
-from body_models.names import SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
+from body_models.names import HEAD_SKELETON, SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
 from body_models.skeleton import Skeleton
 
 
@@ -139,6 +139,34 @@ def test_a_loop_of_anything_has_no_jump():
     seam = (joints[len(once)] - joints[len(once) - 1]).norm(dim=-1).max()
     assert seam < 1.5 * slow.joint_positions().diff(dim=0).norm(dim=-1).max()
     torch.testing.assert_close(once.translations[0, 1], slow.translations[len(once), 1])  # height is not carried on
+
+
+@pytest.mark.parametrize("blend", [1, 6])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_quarter_turns_close_a_circle(blend, side):
+    """A walk of a quarter circle, four times over, comes back to where it starts, from wherever that is."""
+    frames = 30
+    angle = side * torch.arange(frames + blend) / frames * torch.pi / 2
+    motion = random_motion(frames + blend)
+    turns, places = torch.zeros_like(motion.rotations), torch.zeros_like(motion.translations)
+    turns[:, 0, 1] = angle
+    turns[:, 4, 0] = 0.3
+    places[:, 0], places[:, 2] = side * (2 - 2 * angle.cos()) + 5.0, 2 * side * angle.sin() - 3.0
+    looped = replace(motion, rotations=turns, translations=places).loop(5, blend)
+    assert len(looped) == 5 * frames
+    joints = looped.joint_positions()
+    torch.testing.assert_close(joints[4 * frames :], joints[:frames], atol=1e-4, rtol=0)
+    centre = joints[: 4 * frames, 0].mean(0)
+    assert ((joints[:, 0] - centre).norm(dim=-1) - 2).abs().max() < 1e-3
+    steps = joints[:, 0].diff(dim=0).norm(dim=-1)
+    torch.testing.assert_close(steps, steps[:1].expand_as(steps), atol=1e-4, rtol=0)
+
+
+def test_a_head_on_its_own_does_not_spin():
+    turns = torch.zeros(20, 5, 3)
+    turns[:, 0, 1] = torch.linspace(0, 1, 20)
+    motion = Motion("look", HEAD_SKELETON, torch.rand(5, 3), turns, torch.zeros(20, 3), 30.0)
+    assert motion.loop(6).rotations[:, 0, 1].max() <= 1.0
 
 
 @pytest.mark.parametrize(("count", "blend"), [(0, 1), (2, 0), (2, 7)])

@@ -9,11 +9,12 @@ from torch import Tensor
 from body_models import load_anny
 from body_models.body import Body
 from body_models.errors import InputError
-from body_models.motion.amass import smpl_rest_joints
 from body_models.motion.clips import load_motion
 from body_models.motion.motion import Motion
+from body_models.motion.rest_joints import smpl_rest_joints
 from body_models.motion.retarget import retarget
 from body_models.motion.rigs import RIGS, match_joints
+from body_models.motion.turns import turn_between
 from body_models.names import HEAD_SKELETON, SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
 from body_models.skeleton import Skeleton
 from tests.body_models.motion.rig_cases import bare_body, full_body, t_pose_body
@@ -202,6 +203,42 @@ def test_real_walk_comes_back_within_a_degree(body):
     for target in (body, t_pose_body(SMPL_SKELETON)):
         there = retarget(walk, target)
         assert worst_shared_angle(walk, retarget(there, walk), target.skeleton) < 1.0
+
+
+def trunk_angles(a: Motion, b: Motion) -> Float[Tensor, "frame"]:
+    """Degrees between the ways from pelvis to neck, seen from the pelvis, beyond the difference at rest."""
+    seen = []
+    for motion in (a, b):
+        at = match_joints(motion.skeleton.joint_names)
+        joints, turns = motion.joint_positions(), motion.posed_from_rest()[:, at["pelvis"], :3, :3]
+        way = (turns.mT @ (joints[:, at["neck"]] - joints[:, at["pelvis"]])[..., None])[..., 0]
+        seen.append((way, motion.rest_joints[at["neck"]] - motion.rest_joints[at["pelvis"]]))
+    (theirs, their_rest), (ours, our_rest) = seen
+    cosines = torch.nn.functional.cosine_similarity(theirs, ours @ turn_between(our_rest, their_rest).mT, dim=-1)
+    return torch.rad2deg(torch.acos(cosines.clamp(-1, 1)))
+
+
+def test_the_neck_leans_as_the_source_s_does(body):
+    """Whatever the heights of the spine's joints and the number of bones between them; chest and limbs turn alike."""
+    low = replace(smpl_motion(size=0.25), rest_joints=smpl_rest_joints().float())
+    low.rest_joints[[3, 6, 9], 1] -= 0.06
+    for target in (body, full_body(), t_pose_body(SMPLH_SKELETON)):
+        moved = retarget(low, target)
+        assert trunk_angles(low, moved).max() < 0.1
+        at = match_joints(moved.skeleton.joint_names)
+        for name in ("pelvis", "spine3", "neck"):
+            turns = [m.posed_from_rest()[:, i, :3, :3] for m, i in ((low, low.skeleton.index(name)), (moved, at[name]))]
+            torch.testing.assert_close(*turns, atol=1e-4, rtol=0)
+        assert worst_shared_angle(low, retarget(moved, low), moved.skeleton) < 0.1
+
+
+def test_joints_too_near_together_do_not_bend_the_spine(body):
+    motion = smpl_motion()
+    crowded = motion.rest_joints.clone()
+    crowded[[3, 6], 1] = crowded[9, 1] - torch.tensor([0.02, 0.01])
+    motion = replace(motion, rest_joints=crowded)
+    turns = [m.posed_from_rest()[:, SMPL_SKELETON.index("spine1"), :3, :3] for m in (motion, retarget(motion, body))]
+    torch.testing.assert_close(*turns, atol=1e-4, rtol=0)
 
 
 def test_fingers_follow_a_hand_that_turns_as_one():

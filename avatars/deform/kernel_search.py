@@ -1,0 +1,142 @@
+"""Launch the fused search kernel: all cores on the CPU, torch's stream on CUDA."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from avatars.deform.roots import Roots, SearchOptions
+from avatars.deform.sampled import SampledSkinning
+from avatars.fields.patches import PatchedGrid
+from data_prep.warp_runtime import start_warp
+
+POINTS_AT_ONCE = 250_000
+"""Slots for the roots of this many points are kept at a time; the roots alone are kept for all."""
+PARALLEL_POINTS = 512
+"""Fewer points than this are not worth a second core."""
+
+
+def find_roots(
+    posed: Float[Tensor, "point 3"],
+    frame: Int[Tensor, "point"],
+    field: SampledSkinning,
+    options: SearchOptions,
+    canonical_from_posed: Float[Tensor, "frame bone 3 4"],
+) -> Roots:
+    """Distinct roots of posed points, by the kernel (float32; metres)."""
+    arguments = _field_arguments(field, canonical_from_posed, options)
+    chunks = zip(posed.split(POINTS_AT_ONCE), frame.split(POINTS_AT_ONCE), strict=True)
+    parts = [_search_chunk(p.contiguous(), f.to(torch.int32).contiguous(), arguments, options) for p, f in chunks]
+    canonical, point, inverse = [], [], []
+    for number, part in enumerate(parts):
+        canonical.append(part[0])
+        point.append(part[1] + number * POINTS_AT_ONCE)
+        inverse.append(part[2])
+    if not parts:
+        return Roots(posed.new_zeros(0, 3), frame.new_zeros(0).long(), 0, posed.new_zeros(0, 3, 3))
+    return Roots(torch.cat(canonical), torch.cat(point), len(posed), torch.cat(inverse))
+
+
+def _search_chunk(
+    posed: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], arguments: list[Any], options: SearchOptions
+) -> tuple[Float[Tensor, "root 3"], Int[Tensor, "root"], Float[Tensor, "root 3 3"]]:
+    slots = posed.new_empty(len(posed), options.start_bones, 3)
+    inverses = posed.new_empty(len(posed), options.start_bones, 3, 3)
+    counts = torch.empty(len(posed), dtype=torch.int32, device=posed.device)
+    _launch([posed, frame], arguments, [slots, inverses, counts])
+    keep = torch.arange(options.start_bones, device=posed.device) < counts[:, None]
+    return slots[keep], keep.nonzero()[:, 0], inverses[keep]
+
+
+def _launch(inputs: list[Tensor], arguments: list[Any], outputs: list[Tensor]) -> None:
+    """Run the kernel over all points, on the CPU in as many slices as there are cores."""
+    warp, kernels = start_warp(), _kernels()
+    count, device = len(inputs[0]), inputs[0].device
+    types = [warp.vec3, warp.int32], [warp.vec3, warp.mat33, warp.int32]
+
+    def run(start: int, stop: int) -> None:
+        first = [_as_warp(value[start:stop], kind) for value, kind in zip(inputs, types[0], strict=True)]
+        last = [_as_warp(value[start:stop], kind) for value, kind in zip(outputs, types[1], strict=True)]
+        warp.launch(kernels.search_kernel, dim=stop - start, inputs=[*first, *arguments, *last], device=str(device))
+
+    if device.type == "cuda":
+        with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
+            run(0, count)
+        return
+    workers = _cores() if count >= PARALLEL_POINTS else 1
+    bounds = [count * i // workers for i in range(workers + 1)]
+    kernels.search_kernel.module.load("cpu")  # compiled once, before the threads want it
+    if workers == 1:
+        run(0, count)
+    else:
+        list(_pool().map(run, bounds[:-1], bounds[1:]))
+
+
+def _field_arguments(
+    field: SampledSkinning, canonical_from_posed: Float[Tensor, "frame bone 3 4"], options: SearchOptions
+) -> list[Any]:
+    warp, kernels = start_warp(), _kernels()
+    device = str(field.log_weights.device)
+    bones = field.posed_from_canonical.detach()[:, :, :3].contiguous()
+    frames, nodes = len(bones), field.coarse_table.shape[1]
+    offsets = bones.new_zeros(frames, 0, 3) if field.offsets is None else field.offsets.detach().contiguous()
+    return [
+        _as_warp(bones, kernels.Affine),
+        _as_warp(canonical_from_posed.detach().contiguous(), kernels.Affine),
+        _patches(field.coarse_grid, device),
+        _as_warp(field.coarse_table.reshape(frames, nodes, 3, 4), kernels.Affine),
+        _as_warp(field.starts.influence, warp.uint8),
+        _patches(field.grid, device),
+        _as_warp(field.log_weights.detach().contiguous(), warp.float32),
+        _as_warp(offsets, warp.vec3),
+        _limits(options),
+    ]
+
+
+def _limits(options: SearchOptions) -> Any:
+    limits = _kernels().Limits()
+    limits.starts, limits.least, limits.reach = options.start_bones, options.least_influence, options.reach
+    limits.steps, limits.near, limits.tolerance = options.steps, max(options.near, options.tolerance), options.tolerance
+    limits.divergence, limits.separation = options.divergence, options.separation
+    return limits
+
+
+@lru_cache(maxsize=64)
+def _patches(grid: PatchedGrid, device: str) -> Any:
+    warp, kernels = start_warp(), _kernels()
+    rows = []
+    for spec, offset in zip(grid.patches, grid.offsets, strict=True):
+        patch = kernels.Patch()
+        upper = [low + spec.spacing * (n - 1) for low, n in zip(spec.lower, spec.shape, strict=True)]
+        patch.lower, patch.upper = warp.vec3(*spec.lower), warp.vec3(*upper)
+        patch.spacing, patch.shape, patch.offset = spec.spacing, warp.vec3i(*spec.shape), offset
+        rows.append(patch)
+    return warp.array(rows, dtype=kernels.Patch, device=device)
+
+
+def _as_warp(tensor: Tensor, kind: Any) -> Any:
+    """A Warp array that shares a tensor's memory."""
+    return start_warp().from_torch(tensor, dtype=kind, requires_grad=False)
+
+
+@cache
+def _kernels() -> ModuleType:
+    start_warp()
+    from avatars.deform.kernels import search
+
+    return search
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="search")
+
+
+def _cores() -> int:
+    """Cores that this process may use: torch's setting, which follows OMP_NUM_THREADS."""
+    return max(1, min(torch.get_num_threads(), os.cpu_count() or 1))

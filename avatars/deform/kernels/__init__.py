@@ -1,0 +1,1 @@
+"""Warp kernels of forward search; importing its modules starts Warp."""

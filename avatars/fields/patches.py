@@ -1,0 +1,107 @@
+"""A coarse grid over a whole box with finer grids over parts of it (hands, face), used as one grid."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from avatars.fields.grid import GridSpec
+
+
+@dataclass(frozen=True)
+class PatchedGrid:
+    """Grids whose nodes are numbered on end; the first covers everything, a later one counts before an earlier one.
+
+    Values are continuous where the rim of a fine patch repeats what the first grid says there (see `rim`).
+    """
+
+    patches: tuple[GridSpec, ...]
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Number of each patch's first node."""
+        counts = [patch.count for patch in self.patches]
+        return tuple(sum(counts[:i]) for i in range(len(counts)))
+
+    @property
+    def count(self) -> int:
+        """Number of nodes of all patches."""
+        return sum(patch.count for patch in self.patches)
+
+    def nodes(self) -> Float[Tensor, "node 3"]:
+        """Positions of all nodes (metres)."""
+        return torch.cat([patch.nodes() for patch in self.patches])
+
+    def corners(self, points: Float[Tensor, "point 3"]) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"]]:
+        """The eight nodes about each point and their trilinear weights, in the finest patch that holds the point."""
+        index, weights = self.patches[0].corners(points)
+        for patch, offset, within in self._finer(points):
+            fine_index, fine_weights = patch.corners(points)
+            index = torch.where(within[:, None], fine_index + offset, index)
+            weights = torch.where(within[:, None], fine_weights, weights)
+        return index, weights
+
+    def corner_slopes(
+        self, points: Float[Tensor, "point 3"]
+    ) -> tuple[Int[Tensor, "point 8"], Float[Tensor, "point 8"], Float[Tensor, "point 3 8"]]:
+        """As `corners`, and the derivatives of the weights along x, y and z (per metre)."""
+        index, weights, slopes = self.patches[0].corner_slopes(points)
+        for patch, offset, within in self._finer(points):
+            fine_index, fine_weights, fine_slopes = patch.corner_slopes(points)
+            index = torch.where(within[:, None], fine_index + offset, index)
+            weights = torch.where(within[:, None], fine_weights, weights)
+            slopes = torch.where(within[:, None, None], fine_slopes, slopes)
+        return index, weights, slopes
+
+    def every_second(self) -> tuple["PatchedGrid", Int[Tensor, "coarse"]]:
+        """The grid of every second node along each axis, and those nodes' numbers; all counts must be odd."""
+        coarse, picked = [], []
+        for patch, offset in zip(self.patches, self.offsets, strict=True):
+            shape = tuple((n + 1) // 2 for n in patch.shape)
+            coarse.append(GridSpec(patch.lower, 2 * patch.spacing, (shape[0], shape[1], shape[2])))
+            numbers = torch.arange(patch.count).reshape(patch.shape)[::2, ::2, ::2]
+            picked.append(offset + numbers.reshape(-1))
+        return PatchedGrid(tuple(coarse)), torch.cat(picked)
+
+    def rim(self) -> tuple[Int[Tensor, "rim"], Int[Tensor, "rim 8"], Float[Tensor, "rim 8"]]:
+        """Outermost nodes of the fine patches, with the nodes and weights of the first grid that give their values."""
+        numbers, places = [], []
+        for patch, offset in list(zip(self.patches, self.offsets, strict=True))[1:]:
+            inner = torch.zeros(patch.shape, dtype=torch.bool)
+            inner[1:-1, 1:-1, 1:-1] = True
+            outer = torch.nonzero(~inner.reshape(-1))[:, 0]
+            numbers.append(offset + outer)
+            places.append(patch.nodes()[outer])
+        if not numbers:
+            empty = torch.zeros(0, 8)
+            return torch.zeros(0, dtype=torch.long), empty.long(), empty
+        index, weights = self.patches[0].corners(torch.cat(places))
+        return torch.cat(numbers), index, weights
+
+    def _finer(self, points: Float[Tensor, "point 3"]) -> list[tuple[GridSpec, int, Bool[Tensor, "point"]]]:
+        return [
+            (patch, offset, patch.contains(points))
+            for patch, offset in list(zip(self.patches, self.offsets, strict=True))[1:]
+        ]
+
+
+def patched_grid(
+    lower: Float[Tensor, "3"],
+    upper: Float[Tensor, "3"],
+    spacing: float,
+    parts: list[Float[Tensor, "2 3"]] | None = None,
+    part_spacing: float = 0.0,
+) -> PatchedGrid:
+    """Grids over a box and over parts of it (lowest and highest corner each), every count odd (metres).
+
+    Raises InputError for a spacing that is not positive.
+    """
+    patches = [_odd(GridSpec.covering(lower, upper, spacing))]
+    patches += [_odd(GridSpec.covering(part[0], part[1], part_spacing)) for part in parts or []]
+    return PatchedGrid(tuple(patches))
+
+
+def _odd(spec: GridSpec) -> GridSpec:
+    x, y, z = (n + 1 - n % 2 for n in spec.shape)
+    return GridSpec(spec.lower, spec.spacing, (max(x, 3), max(y, 3), max(z, 3)))
