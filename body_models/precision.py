@@ -40,8 +40,8 @@ def full_precision() -> Iterator[None]:
         yield
         return
     legacy = _legacy_setting()
-    of_processor = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch adds it as it starts
-    backends = (torch.backends.cuda.matmul, of_processor)
+    candidates: tuple[Any, Any] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
+    backends = [backend for backend in candidates if hasattr(backend, "fp32_precision")]  # not before torch 2.9
     previous = [backend.fp32_precision for backend in backends]
     torch.set_float32_matmul_precision("highest")
     try:

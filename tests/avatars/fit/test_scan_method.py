@@ -10,7 +10,6 @@ from avatars.fit.progress import Progress
 from avatars.models import SnarfOptions
 from avatars.models.snarf import Snarf
 from avatars.models.start import segment_tails
-from body_models import Body
 from data_prep.surface import Surface
 from tests.avatars.fit.tiny import PosedSnarf, ScanMethod, body_method, body_pools, body_scans, small_options
 from tests.avatars.small_body import OPTIONS, small_body, small_poses
@@ -144,7 +143,7 @@ def test_pools_hold_near_and_uniform_points(share):
     options = FitOptions(pool=501, near_share=share, near_sigma=0.001, snarf=OPTIONS)
     pools = build_pools(body_scans()[:1], options, seed=0)
     assert pools.points.shape == (1, 501, 3)
-    body = Body(**{**vars(small_body()), "vertices": torch.as_tensor(body_scans()[0].vertices)})
+    body = replace(small_body(), vertices=torch.as_tensor(body_scans()[0].vertices))
     far = Surface(body.vertices, body.faces).closest(pools.points[0]).distance.median()
     assert (far < 0.01) if share else (far > 0.05)
 
