@@ -181,13 +181,15 @@ def _dataset(job: Job, loaded: ScanFolder | None, folder: Path, progress: Progre
     """The registered scans, from the work folder where an earlier run left them."""
     if loaded is None:
         return read_dataset(folder)
-    progress.say(f"{len(loaded.scans)} scans read from {job.source}.")
+    progress.say(f"{len(loaded.scans)} scan{'s' * (len(loaded.scans) != 1)} read from {job.source}.")
     for note in loaded.notes:
         progress.say(f"  {note}")
     if job.poses is None:
         found = register(load_anny(), loaded.scans, job.seed, progress.stage)
     else:
         found = register_with_poses(loaded.scans, job.poses, job.seed, progress, loaded.skipped)
+    for note in found.notes:
+        progress.say(f"  {note}")
     by_name = {scan.name: scan for scan in loaded.scans}
     dataset = ScanDataset(
         body=found.body,
@@ -197,7 +199,7 @@ def _dataset(job: Job, loaded: ScanFolder | None, folder: Path, progress: Progre
         residuals_mm=found.residuals_mm,
         scans=[by_name[name] for name in found.names],
         skipped=(*loaded.skipped, *found.failed),
-        notes=tuple(loaded.notes),
+        notes=(*loaded.notes, *found.notes),
         exact_poses=job.poses is not None and _are_exact(load_poses(job.poses), load_anny()),
     )
     write_dataset(dataset, folder)

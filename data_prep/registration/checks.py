@@ -17,6 +17,8 @@ BODY_VOLUMES = (0.012, 0.3)
 """Cubic metres between which a scan can be a person, child to very large adult in thick clothes."""
 VOLUMES_APART = 1.5
 """A scan whose volume is so many times the median of all, or so small a part of it, is not the same whole person."""
+FOLDED = 1.25
+"""A fitted body so many times as large as its scan hides limbs inside: people reach 1.14, a bust 1.29 and more."""
 MAX_FLATNESS = 0.08
 """People stay below 0.02, a capsule has 0.024, boxes and furniture 0.18 and more."""
 MAX_COARSE_COST = 16.0
@@ -24,6 +26,8 @@ MAX_COARSE_COST = 16.0
 MAX_RESIDUAL_MM = 25.0
 MIN_COVERAGE = 0.75
 """Least share of the scan within `COVER` of the body, and of the body within `COVER` of the scan (holes are common)."""
+ODD_RESIDUAL, ODD_RESIDUAL_MM = 2.5, 6.0
+"""A scan so many times as far from the body as the median scan, and so many millimetres, is registered badly."""
 COVER = 0.05
 """Metres."""
 
@@ -77,6 +81,38 @@ def odd_volume(volume: float, median: float) -> str:
     )
 
 
+def odd_residuals(residuals_mm: Sequence[float]) -> list[int]:
+    """Numbers of the scans that fit much worse than most others (mean distances, millimetres)."""
+    if not residuals_mm:
+        return []
+    limit = max(ODD_RESIDUAL * sorted(residuals_mm)[(len(residuals_mm) - 1) // 2], ODD_RESIDUAL_MM)
+    return [number for number, residual in enumerate(residuals_mm) if residual > limit]
+
+
+def fit_notes(
+    names: Sequence[str], residuals_mm: Sequence[float], misplaced: Sequence[Sequence[str]]
+) -> tuple[str, ...]:
+    """A sentence for each scan that fits much worse than the others or whose feet or hands are elsewhere."""
+    odd = odd_residuals(residuals_mm)
+    notes = []
+    for number, (name, residual, parts) in enumerate(zip(names, residuals_mm, misplaced, strict=True)):
+        faults = [f"the {part} was not found where the scan has it" for part in parts]
+        if number in odd:
+            faults.insert(0, f"the body stays {residual:.1f} mm from it on average, far more than from the others")
+        if faults:
+            advice = "Look at this scan, and leave it out if it spoils the result."
+            notes.append(f"{name}: {' and '.join(faults)}. {advice}")
+    return tuple(notes)
+
+
+def folded(body: Body, volume: float) -> str:
+    """Why a scan of some volume (cubic metres) lacks parts of the body fitted to it; empty when it may be whole."""
+    ratio = mesh_volume(body) / volume
+    if ratio <= FOLDED:
+        return ""
+    return f"the fitted body is {ratio:.1f} times as large and hides limbs inside it: it is only a part of a body"
+
+
 def flatness(surface: Surface) -> float:
     """Mean share of the surface that faces within 5 degrees of where another part does."""
     normals = surface.sample(1000, torch.Generator().manual_seed(0)).normals
@@ -93,7 +129,7 @@ def scan_volume(surface: Surface, samples: int = 40_000) -> float:
 def body_of_size(model: BodyModel, volume: float) -> Body:
     """The body along the first shape direction (size) whose volume is nearest, a tenth taken off for clothes."""
     bodies = [model.body(torch.tensor([size])) for size in torch.linspace(-4, 4, 41).tolist()]
-    return min(bodies, key=lambda body: abs(_mesh_volume(body) - 0.9 * volume))
+    return min(bodies, key=lambda body: abs(mesh_volume(body) - 0.9 * volume))
 
 
 def need_some(kept: Sequence[object], failed: dict[str, str]) -> None:
@@ -110,6 +146,7 @@ def need_some(kept: Sequence[object], failed: dict[str, str]) -> None:
     )
 
 
-def _mesh_volume(body: Body) -> float:
+def mesh_volume(body: Body) -> float:
+    """Volume that a body encloses at rest (cubic metres)."""
     a, b, c = body.vertices[body.faces].unbind(1)
     return float((a * torch.linalg.cross(b, c)).sum() / 6)

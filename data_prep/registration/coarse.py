@@ -1,6 +1,6 @@
 """Find a scan's rough pose from nothing: many starts at once, pruned as they converge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -47,6 +47,10 @@ class Candidates:
         """The pose of least cost."""
         return self.state.select(torch.tensor([0]))
 
+    def shifted(self, by: Float[Tensor, "3"]) -> "Candidates":
+        """The same poses elsewhere (metres)."""
+        return Candidates(PoseState(self.state.rotations, self.state.translation + by), self.cost)
+
     def merged(self, other: "Candidates") -> "Candidates":
         """Both sets, best first."""
         cost = torch.cat([self.cost, other.cost])
@@ -80,7 +84,14 @@ class PoseSearch:
             found = found.merged(varied)
             if not improved:
                 break
-        return Candidates(PoseState(found.state.rotations, found.state.translation + centre), found.cost)
+        return found.shifted(centre)
+
+    def settle(self, scan: ScanPoints, states: PoseState) -> Candidates:
+        """Refine given poses on the search's last level, all of them."""
+        centre = scan.points.mean(0)
+        scan = ScanPoints(scan.points - centre, scan.normals)
+        level = replace(ROUNDS[-1], keep=len(states.translation))
+        return self._run(scan, (level,), PoseState(states.rotations, states.translation - centre)).shifted(centre)
 
     def cost(self, scan: ScanPoints, state: PoseState) -> Float[Tensor, "start"]:
         """Matching costs of given poses, comparable with those of `find`."""

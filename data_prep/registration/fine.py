@@ -28,6 +28,9 @@ SAMPLES = 3000
 """Points drawn on each scan."""
 PROBES = 2500
 """Points tried from the body's side for each scan and step."""
+FREEDOM = 2.0
+"""How many times softer joints are than in the search: a strongly bent foot, whose few matches the robust scales fade,
+must not be drawn back to rest."""
 POSE_SCALES = (0.06, 0.05, 0.05, 0.04, 0.04, 0.04, 0.03, 0.03, 0.03, 0.03)
 """Robust scales of a pose's refinement, metres."""
 
@@ -157,9 +160,15 @@ def reshaped(body: Body, space: ShapeSpace, step: Float[Tensor, "shape"]) -> Bod
     return replace(body, vertices=body.vertices + space.vertices @ step, joints=body.joints + space.joints @ step)
 
 
+def fine_prior(body: Body) -> PosePrior:
+    """What of the search's prior is left once a rough pose is known."""
+    prior = PosePrior.of(body)
+    return replace(prior, softness=FREEDOM * prior.softness)
+
+
 def refine_pose(body: Body, scan: FineScan, state: PoseState, seed: int) -> PoseState:
     """Refine one scan's pose against a body of known shape."""
-    prior = PosePrior.of(body)
+    prior = fine_prior(body)
     posed = Surface(pose_body(body, state), body.faces)
     probes = random_faces(posed, torch.Generator().manual_seed(seed))
     for scale in POSE_SCALES:

@@ -7,16 +7,20 @@ import torch
 
 from body_models.body import Body
 from body_models.model import BodyModel
+from data_prep.registration.checks import measure_fit, odd_residuals
 from data_prep.registration.clothes import fit_clothes
 from data_prep.registration.coarse import SEARCH_POINTS, PoseSearch
+from data_prep.registration.extremities import turn_extremities
 from data_prep.registration.fine import (
     FineScan,
     Matches,
     ScanBlocks,
     ShapeSpace,
+    fine_prior,
     match,
     pose_body,
     random_faces,
+    refine_pose,
     reshaped,
     scan_blocks,
     solve_shape,
@@ -62,6 +66,7 @@ def personalise(
         person = dress(person, scans, smoothness, generator, workers)
         if turn == 0:
             person = look_again(person, scans, workers)
+        person = Person(person.body, turn_extremities(person.body, person.states, scans, workers))
         person = fit_shape(person, scans, joint_space(person.body, 0.01), JOINT_SCALES, generator, workers)
     progress(STAGE, turns, turns)
     return person
@@ -89,6 +94,28 @@ def look_again(person: Person, scans: list[FineScan], workers: Workers) -> Perso
     for number, state in zip(worse, workers.map(look, worse), strict=True):
         states[number] = state
     return Person(person.body, states)
+
+
+def search_bad_ones(person: Person, scans: list[FineScan], seed: int, workers: Workers) -> Person:
+    """Search scans that fit much worse than most others anew with the final body, and keep what fits better."""
+    body, numbers = person.body, range(len(scans))
+    residuals = workers.map(lambda n: measure_fit(body, scans[n], person.states[n]).residual_mm, numbers)
+    odd = odd_residuals(residuals)
+    if not odd:
+        return person
+    search = PoseSearch(body)
+    known = PoseState.join(person.states)
+
+    def look(number: int) -> PoseState:
+        parts = scans[number].samples.parts(SEARCH_POINTS)[:POOR_TRIES]
+        trials = [refine_pose(body, scans[number], search.find(part, known).best, seed) for part in parts]
+        tried = [person.states[number], *trials]
+        return min(tried, key=lambda state: measure_fit(body, scans[number], state).residual_mm)
+
+    states = list(person.states)
+    for number, state in zip(odd, workers.map(look, odd), strict=True):
+        states[number] = state
+    return Person(body, states)
 
 
 def dress(
@@ -130,7 +157,7 @@ def fit_shape(
     workers: Workers,
 ) -> Person:
     """Fit the shared shape and the poses; one Gauss-Newton step for each robust scale (metres)."""
-    prior = PosePrior.of(person.body)
+    prior = fine_prior(person.body)
     values = torch.zeros(len(space.precision))
     for scale in scales:
         blocks = all_blocks(person, match_all(person, scans, scale, generator, workers), prior, space, workers)

@@ -48,7 +48,9 @@ _LEG_DEGREES = (
 """Left hip turns and knee bends to try, degrees: straight, stride, kick, seated, back, heel up, spread, climbing."""
 
 
-_ANKLE_DEGREES = ((-50.0, 0.0, 0.0), (-25.0, 0.0, 0.0), (35.0, 0.0, 0.0), (0.0, 0.0, 30.0), (0.0, 0.0, -30.0))
+_ANKLE_DEGREES = (
+    (-57.0, 0.0, 0.0), (-28.0, 0.0, 0.0), (28.0, 0.0, 0.0), (50.0, 0.0, 0.0), (0.0, 0.0, 30.0), (0.0, 0.0, -30.0),
+)  # fmt: skip
 _WRIST_DEGREES = ((50.0, 0.0, 0.0), (-50.0, 0.0, 0.0), (0.0, 0.0, 50.0), (0.0, 0.0, -50.0))
 """Left ankle and wrist turns to try, degrees: feet and hands are small enough to be left behind by the search."""
 

@@ -14,6 +14,8 @@ from body_models.model import BodyModel
 from data_prep.registration.checks import (
     MAX_COARSE_COST,
     body_of_size,
+    fit_notes,
+    folded,
     measure_fit,
     need_some,
     odd_volume,
@@ -21,10 +23,11 @@ from data_prep.registration.checks import (
     shape_complaint,
 )
 from data_prep.registration.coarse import SEARCH_POINTS, Candidates, PoseSearch
+from data_prep.registration.extremities import misplaced, turn_extremities
 from data_prep.registration.fine import FineScan, refine_pose
 from data_prep.registration.kinematics import PoseState
 from data_prep.registration.parallel import Workers, scan_workers
-from data_prep.registration.personal import Person, Progress, dress, personalise
+from data_prep.registration.personal import Person, Progress, dress, personalise, search_bad_ones
 from data_prep.registration.swarm import ScanPoints
 from data_prep.scans import Scan
 from data_prep.surface import Surface
@@ -48,6 +51,8 @@ class Registration:
     """Mean distance between posed body and scan, both ways, millimetres."""
     failed: tuple[tuple[str, str], ...]
     """Scans left out, with the reason."""
+    notes: tuple[str, ...] = ()
+    """What to look at: scans that were kept though they fit badly."""
 
 
 def register(
@@ -71,6 +76,7 @@ def register(
         targets, states = _find_poses(body, targets, failed, seed, workers, progress, known)
         fine = [target.fine(seed) for target in targets]
         person = personalise(model, Person(body, states), fine, seed, workers, progress)
+        person = search_bad_ones(person, fine, seed, workers)
         return _checked(person, targets, fine, failed)
 
 
@@ -112,9 +118,11 @@ def register_to_body(
     with scan_workers() as workers:
         targets, states = _find_poses(body, _whole_people(scans, failed), failed, seed, workers, progress, {})
         fine = [target.fine(seed) for target in targets]
+        states = turn_extremities(body, states, fine, workers)
         pairs = list(zip(fine, states, strict=True))
         refined = workers.map(lambda pair: refine_pose(body, pair[0], pair[1], seed), pairs)
-        return _checked(Person(body, refined), targets, fine, failed)
+        person = search_bad_ones(Person(body, refined), fine, seed, workers)
+        return _checked(person, targets, fine, failed)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,7 @@ class _Target:
     name: str
     surface: Surface
     volume: float
+    """Cubic metres; zero where the poses are given and nobody asks."""
 
     def points(self, seed: int) -> ScanPoints:
         """Points for the search of a pose."""
@@ -206,20 +215,24 @@ def _checked(person: Person, targets: list[_Target], fine: list[FineScan], faile
     kept, residuals = [], []
     for number, (target, scan, state) in enumerate(zip(targets, fine, person.states, strict=True)):
         fit = measure_fit(person.body, scan, state)
-        if fit.complaint:
-            failed[target.name] = fit.complaint
+        complaint = fit.complaint or (folded(person.body, target.volume) if target.volume else "")
+        if complaint:
+            failed[target.name] = complaint
         else:
             kept.append(number)
             residuals.append(fit.residual_mm)
     need_some(kept, failed)
+    names = tuple(targets[number].name for number in kept)
+    placed = [misplaced(person.body, fine[number], person.states[number]) for number in kept]
     states = PoseState.join([person.states[number] for number in kept])
     return Registration(
         person.body,
-        tuple(targets[number].name for number in kept),
+        names,
         roma.rotmat_to_rotvec(states.rotations),
         states.translation,
         torch.tensor(residuals),
         tuple(failed.items()),
+        fit_notes(names, residuals, placed),
     )
 
 
