@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from body_models.errors import InputError
 from body_models.precision import matmul
 from body_models.prepared import Prepared
 from body_models.skeleton import Skeleton, invert_rigid, posed_from_rest, rotation_matrices, transform_points
@@ -42,7 +43,11 @@ class Body:
         return Prepared(self.skinning_weights, self.pose_basis)
 
     def rest(self, expression: Float[Tensor, "*batch expression"] | None) -> tuple[Tensor, Tensor]:
-        """Vertices and joints at rest with an expression; missing trailing expression parameters are zero."""
+        """Vertices and joints at rest with an expression; missing trailing expression parameters are zero.
+
+        Raises InputError for more parameters than the body has.
+        """
+        self._check_expression(expression)
         if expression is None or self.expression_basis is None or self.expression_basis_joints is None:
             return self.vertices, self.joints
         count = expression.shape[-1]
@@ -57,7 +62,11 @@ class Body:
         translation: Float[Tensor, "*#batch 3"],
         expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch bone 4 4"]:
-        """Bone transforms from rest to a pose (axis-angle, radians; root first)."""
+        """Bone transforms from rest to a pose (axis-angle, radians; root first).
+
+        Raises InputError as `pose_vertices` does.
+        """
+        self._check_pose(pose, translation)
         _, joints = self.rest(expression)
         return posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
 
@@ -77,7 +86,14 @@ class Body:
         translation: Float[Tensor, "*#batch 3"],
         expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch vertex 3"]:
-        """The surface in a pose: expression and correctives, then linear blend skinning (SMPL, equations 2 to 9)."""
+        """The surface in a pose: expression and correctives, then linear blend skinning (SMPL, equations 2 to 9).
+
+        Missing trailing expression parameters are zero. Raises InputError for numbers of joints or parameters that are
+        not the body's. Values are not looked at, since the processor would have to wait for a graphics card's: NaN in,
+        NaN out. `BodyModel.pose` and `posed`, `Motion` and the readers of files refuse what is not finite.
+        """
+        self._check_pose(pose, translation)
+        self._check_expression(expression)
         rotations = rotation_matrices(pose)
         joints, blendshapes = self.joints, []
         if expression is not None and self.expression_basis is not None and self.expression_basis_joints is not None:
@@ -96,7 +112,8 @@ class Body:
         translation: Float[Tensor, "*#batch 3"],
         expression: Float[Tensor, "*#batch expression"] | None = None,
     ) -> Float[Tensor, "*batch bone 3"]:
-        """The joint centres in a pose."""
+        """The joint centres in a pose; raises InputError as `pose_vertices` does."""
+        self._check_pose(pose, translation)
         _, joints = self.rest(expression)
         transforms = posed_from_rest(rotation_matrices(pose), translation, joints, self.skeleton.parents)
         return transform_points(transforms, joints.expand(*transforms.shape[:-2], 3))
@@ -104,6 +121,24 @@ class Body:
     def canonical(self) -> Float[Tensor, "vertex 3"]:
         """The surface in the canonical pose."""
         return self.pose_vertices(self.canonical_pose, self.joints.new_zeros(3))
+
+    def _check_pose(self, pose: Tensor, translation: Tensor) -> None:
+        bones = len(self.skeleton)
+        if pose.shape[-2:] != (bones, 3):
+            raise InputError(
+                f"A pose of shape {tuple(pose.shape)} does not fit this body; expected (..., {bones}, 3): axis-angle "
+                f"(radians) of each joint. Poses of another skeleton go through retarget(motion, body)."
+            )
+        if translation.shape[-1:] != (3,):
+            raise InputError(f"A translation of shape {tuple(translation.shape)} given; expected (..., 3) (metres).")
+
+    def _check_expression(self, expression: Tensor | None) -> None:
+        known = 0 if self.expression_basis is None else len(self.expression_basis)
+        if expression is not None and expression.shape[-1] > known:
+            raise InputError(
+                f"{expression.shape[-1]} expression parameters given (shape {tuple(expression.shape)}), but this body "
+                f"has {known or 'none: leave the expression away, or take a body with a face'}."
+            )
 
     def to(self, target: torch.device | str | torch.dtype) -> "Body":
         """The same body on a device, or in another floating-point precision."""

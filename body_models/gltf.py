@@ -95,17 +95,17 @@ class Document:
     """A parsed file with its buffers, and the parts of the node tree that stay the same in every frame."""
 
     def __init__(self, path: Path):
-        self.name = path.name
+        self.name = str(path)
         loaded = _parse(path)
         unreadable = _UNREADABLE_EXTENSIONS & set(loaded.extensionsRequired or [])
         if unreadable:
-            raise InputError(f"{path.name}: compressed by {', '.join(unreadable)}; export it again without compression")
+            raise InputError(f"{path}: compressed by {', '.join(unreadable)}; export it again without compression")
         self.gltf: pygltflib.GLTF2 = loaded
         self.buffers = [self._buffer(path, buffer) for buffer in loaded.buffers]
         self.parents = {child: index for index, node in enumerate(loaded.nodes) for child in node.children or []}
         self.order = self._visit(index for index in range(len(loaded.nodes)) if index not in self.parents)
         if len(self.order) != len(loaded.nodes):
-            raise InputError(f"{path.name}: its node tree has a cycle or a node with two parents; export it again")
+            raise InputError(f"{path}: its node tree has a cycle or a node with two parents; export it again")
         scenes = loaded.scenes
         self.visible = set(self._visit(scenes[loaded.scene or 0].nodes or [])) if scenes else set(self.order)
 
@@ -115,10 +115,10 @@ class Document:
         if buffer.uri.startswith("data:"):
             return base64.b64decode(buffer.uri.split(",", 1)[1])
         if "://" in buffer.uri:
-            raise InputError(f"{path.name}: its data lie at {buffer.uri}; download it and save the model as .glb")
+            raise InputError(f"{path}: its data lie at {buffer.uri}; download it and save the model as .glb")
         beside = path.parent / unquote(buffer.uri)
         if not beside.is_file():
-            raise InputError(f"{path.name}: needs '{buffer.uri}' beside it, which is not there; or save it as .glb")
+            raise InputError(f"{path}: needs '{buffer.uri}' beside it, which is not there; or save it as .glb")
         return beside.read_bytes()
 
     def _visit(self, roots: Iterable[int]) -> list[int]:
@@ -168,9 +168,9 @@ def _parse(path: Path) -> pygltflib.GLTF2:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
     except _DAMAGED as error:
-        raise InputError(f"{path.name}: damaged or no glTF file ({error}). Download or export it again.") from error
+        raise InputError(f"{path}: damaged or no glTF file ({error}). Download or export it again.") from error
     if loaded is None:
-        raise InputError(f"{path.name}: not a readable glTF file")
+        raise InputError(f"{path}: not a readable glTF file")
     return loaded
 
 

@@ -81,12 +81,17 @@ class BodyModel:
             known |= {f"{side}_hand_pca": Parameter(count, "pose") for side in ("left", "right")}
         return known
 
-    def body(self, betas: Float[Tensor, "shape"] | None = None) -> Body:
+    def body(self, betas: Float[Tensor, "*shape"] | None = None) -> Body:
         """The body of one identity; prepared once, posed often. Missing trailing betas are zero.
 
-        Raises InputError for more betas than the model has, or betas that are not finite.
+        Raises InputError for betas of several people, more than the model has, or that are not finite.
         """
         betas = self.template.new_zeros(0) if betas is None else betas.to(self.template)
+        if betas.ndim != 1:
+            raise InputError(
+                f"Betas of shape {tuple(betas.shape)} given; {self.name}.body() makes one person: give one row of "
+                "numbers, as in betas[0]. For many people at once use posed({'betas': betas, ...})."
+            )
         if len(betas) > len(self.shape_basis):
             raise InputError(f"{len(betas)} betas given, but {self.name} has {len(self.shape_basis)}.")
         if not torch.isfinite(betas).all():

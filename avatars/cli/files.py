@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from avatars.cli.notes import collected_notes, with_notes
+
 if TYPE_CHECKING:
     from avatars.export import VideoOptions
     from avatars.models import Avatar
@@ -21,7 +23,9 @@ class Animate:
     out: Path
     """What to write: .mp4, .gif, or a folder for PNG frames (a name without ending)."""
     motion: Path | None = None
-    """A BVH or AMASS npz file of any person."""
+    """A motion file of any person, of any kind that `avatars motion info` reads."""
+    frame_rate: float | None = None
+    """Frames a second of a motion file that does not say it; others are resampled."""
     training_poses: bool = False
     """Go through the poses that the avatar was fitted to."""
     turntable: bool = False
@@ -43,8 +47,9 @@ class Animate:
 
         options = self._options()
         avatar = load_avatar(self.avatar)
-        animate(avatar, self._motion(avatar), self.out, options)
-        return f"Video: {self.out}"
+        with collected_notes() as notes:
+            animate(avatar, self._motion(avatar), self.out, options)
+        return with_notes(f"Video: {self.out}", notes)
 
     def _options(self) -> "VideoOptions":
         from avatars.export import VideoOptions
@@ -66,7 +71,7 @@ class Animate:
     def _motion(self, avatar: "Avatar") -> "Motion | Path | None":
         from avatars.export import training_motion
 
-        return training_motion(avatar) if self.training_poses else self.motion
+        return training_motion(avatar) if self.training_poses else _at_rate(self.motion, self.frame_rate)
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,11 @@ class Export:
     pose: int | None = None
     """Number of a training pose, counted from 0."""
     motion: Path | None = None
-    """A BVH or AMASS npz file, of which one frame is taken."""
+    """A motion file of any kind that `avatars motion info` reads, of which one frame is taken."""
     frame: int = 0
     """Frame of the motion, counted from 0."""
+    frame_rate: float | None = None
+    """Frames a second of a motion file that does not say it; others are resampled."""
     canonical: bool = False
     """The pose in which the avatar is stored, legs apart."""
     resolution: int = 256
@@ -98,8 +105,10 @@ class Export:
         if sum((self.pose is not None, self.motion is not None, self.canonical)) != 1:
             raise InputError("Say which pose: one of --pose NUMBER, --motion FILE [--frame N], or --canonical.")
         avatar = load_avatar(self.avatar)
-        export(avatar, self.out, self.pose, self.motion, self.frame, self.resolution, exact=not self.fast)
-        return f"Mesh: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)"
+        with collected_notes() as notes:
+            motion = _at_rate(self.motion, self.frame_rate)
+            export(avatar, self.out, self.pose, motion, self.frame, self.resolution, exact=not self.fast)
+        return with_notes(f"Mesh: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)", notes)
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,13 @@ class Info:
         lines |= {f"note {number}": note for number, note in enumerate(info.notes, 1)}
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
+
+
+def _at_rate(motion: Path | None, frame_rate: float | None) -> "Motion | Path | None":
+    """The clip of a file at a rate that the user gave; without one the file itself, whose own rate counts."""
+    from body_models import load_motion
+
+    return motion if motion is None or frame_rate is None else load_motion(motion, frame_rate)
 
 
 def load_avatar(path: Path) -> "Avatar":

@@ -1,13 +1,12 @@
 """Verbs about motion clips. Imports wait until a verb runs, so that help is quick."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from avatars.cli.notes import collected_notes, with_notes
 
 if TYPE_CHECKING:
     from body_models import Motion, Poses
@@ -32,7 +31,7 @@ class MotionInfo:
         from body_models import load_motion
         from body_models.motion.clips import MOTION_FORMATS
 
-        with _notes("body_models") as notes:
+        with collected_notes() as notes:
             motion = load_motion(self.file, self.frame_rate, self.clip)
         lines = {"file": f"{self.file} ({MOTION_FORMATS[self.file.suffix.lower()]})", "name": motion.name}
         lines |= _description(motion)
@@ -66,12 +65,15 @@ class MotionConvert:
 
         if self.out.suffix.lower() not in (".npz", ".bvh"):
             raise InputError(f"{self.out}: motions are written as .npz or .bvh; choose one of these suffixes.")
-        poses = self._load()
-        motion = self._edited(poses.motion)
-        if self.out.suffix.lower() == ".bvh":
-            write_bvh(self.out, motion)
-            return f"Motion: {self.out} ({len(motion)} frames)"
-        return f"Motion: {self.out} ({len(motion)} frames{_write_npz(self.out, motion, poses)})"
+        with collected_notes() as notes:
+            poses = self._load()
+            motion = self._edited(poses.motion)
+            how = ""
+            if self.out.suffix.lower() == ".bvh":
+                write_bvh(self.out, motion)
+            else:
+                how = _write_npz(self.out, motion, poses)
+        return with_notes(f"Motion: {self.out} ({len(motion)} frames{how})", notes)
 
     def _load(self) -> "Poses":
         """The motion, with the person where the file tells who it is."""
@@ -160,10 +162,10 @@ def _joint_lines(motion: "Motion") -> dict[str, str]:
         except InputError as error:
             return {"joints": f"{len(names)}, unknown: retargeting will fail. {error}"}
         kind = f"names as in {rig_family(names)}"
-    hands = [i for name, i in matches.items() if name.startswith(("left_", "right_")) and _is_finger(name)]
+    hands = sorted({i for name, i in matches.items() if name.startswith(("left_", "right_")) and _is_finger(name)})
     face = [i for name, i in matches.items() if name in ("jaw", "left_eye", "right_eye")]
     return {
-        "joints": f"{len(names)}, {kind}; {len(matches)} known to us",
+        "joints": f"{len(names)}, {kind}; {len(set(matches.values()))} known to us",
         "hands": _moving(motion, hands),
         "face": _moving(motion, face),
     }
@@ -189,23 +191,3 @@ def _expression(motion: "Motion") -> str:
     if not names:
         return f"{count} parameters without names"
     return f"{count} named: {', '.join(names[:4])}{' ...' if count > 4 else ''}"
-
-
-@contextmanager
-def _notes(logger_name: str) -> Iterator[list[str]]:
-    """What the readers say about conversions while the block runs."""
-    notes: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            notes.append(record.getMessage())
-
-    logger, collector = logging.getLogger(logger_name), Collector()
-    level = logger.level
-    logger.addHandler(collector)
-    logger.setLevel(logging.INFO)
-    try:
-        yield notes
-    finally:
-        logger.removeHandler(collector)
-        logger.setLevel(level)

@@ -12,12 +12,15 @@ from avatars.fields.grid import interpolate
 from avatars.fields.patches import PatchedGrid
 from body_models.precision import matmul
 
+COARSEST = 0.035
+"""Spacing that the table for a search's first steps may have (metres); a coarser one loses roots."""
+
 
 class SampledSkinning:
     """Forward skinning by log-weights and blendshape offsets given at the nodes of grids, for several frames.
 
     Between nodes log-weights are interpolated, then softmaxed; offsets are interpolated. For the first steps of a
-    search every second node's bones are blended once a frame (Fast-SNARF, section 3.2): `coarse_table`.
+    search the bones are blended at the nodes once a frame (Fast-SNARF, section 3.2): `coarse_table`.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class SampledSkinning:
     ) -> None:
         self.grid, self.log_weights, self.offsets = grid, log_weights, offsets
         self.posed_from_canonical = posed_from_canonical
-        self.coarse_grid, self._picked = grid.every_second()
+        self.coarse_grid, self._picked = grid.thinned(COARSEST)
         self._coarse_weights = torch.softmax(log_weights.detach()[self._picked.to(log_weights.device)], dim=1)
         self.starts: StartTable = start_table(self.coarse_grid, self._coarse_weights)
 

@@ -11,17 +11,15 @@ SECONDS_A_POSE = 1.0
 
 
 def motion_for(avatar: Avatar, motion: Motion | Path | str, resolution: int = 192) -> Motion:
-    """A clip, or a BVH or AMASS file, on the avatar's skeleton; the ground is at y = 0 (metres).
+    """A clip, or a motion file of any kind, on the avatar's skeleton; the ground is at y = 0 (metres).
 
     Raises InputError for a file that cannot be read or a skeleton whose joints are not known.
     """
-    if isinstance(motion, Motion):
-        return retarget(motion, avatar.body(resolution))
-    clip = load_motion(motion)
+    clip, name = (motion, f"Motion '{motion.name}'") if isinstance(motion, Motion) else (load_motion(motion), motion)
     try:
         return retarget(clip, avatar.body(resolution))
     except InputError as error:
-        raise InputError(f"{motion}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
 
 
 def training_motion(avatar: Avatar) -> Motion:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avatars.fields.grid import GridSpec, interpolate
 from avatars.fields.mlp import Mlp, positional_encoding
+from avatars.fields.patches import PatchedGrid
 
 
 class PoseCode(nn.Module):
@@ -25,13 +26,22 @@ class PoseCode(nn.Module):
 class GridOccupancy(nn.Module):
     """A signed-distance-like base grid plus a residual decoded from feature grids and the pose.
 
-    The base starts at the body's own surface and the residual at zero, so that fitting begins from a person.
+    The base starts at the body's own surface and the residual at zero, so that fitting begins from a person. It is
+    finer in the parts (hands) that its grid has patches for.
     """
 
-    def __init__(self, base: GridSpec, features: list[tuple[GridSpec, int]], bones: int, width: int, code: int) -> None:
+    rim: Tensor
+    rim_corners: Tensor
+    rim_weights: Tensor
+
+    def __init__(
+        self, base: PatchedGrid, features: list[tuple[GridSpec, int]], bones: int, width: int, code: int
+    ) -> None:
         super().__init__()
-        self.base_spec, self.feature_specs = base, [spec for spec, _ in features]
+        self.base_grid, self.feature_specs = base, [spec for spec, _ in features]
         self.base = nn.Parameter(torch.zeros(base.count, 1))
+        for name, value in zip(("rim", "rim_corners", "rim_weights"), base.rim(), strict=True):
+            self.register_buffer(name, value, persistent=False)
         self.tables = nn.ParameterList([0.01 * torch.randn(spec.count, channels) for spec, channels in features])
         self.pose_code = PoseCode(bones, code) if code else None
         inputs = sum(channels for _, channels in features) + code
@@ -45,11 +55,18 @@ class GridOccupancy(nn.Module):
         with torch.no_grad():
             self.base.copy_(logits[:, None])
 
+    def at_nodes(self) -> Float[Tensor, "node 1"]:
+        """The base at its grid's nodes, continuous across the rims of patches."""
+        if len(self.rim) == 0:
+            return self.base
+        rim = interpolate(self.base, self.rim_corners, self.rim_weights.to(self.base))
+        return self.base.index_copy(0, self.rim, rim)
+
     def forward(
         self, points: Float[Tensor, "point 3"], code: Float[Tensor, "point code"] | None = None
     ) -> Float[Tensor, "point"]:
         """Occupancy logits at canonical points (metres), positive inside."""
-        values = interpolate(self.base, *self.base_spec.corners(points))
+        values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
         features = [
             interpolate(table, *spec.corners(points))
             for spec, table in zip(self.feature_specs, self.tables, strict=True)

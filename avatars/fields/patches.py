@@ -54,15 +54,19 @@ class PatchedGrid:
             slopes = torch.where(within[:, None, None], fine_slopes, slopes)
         return index, weights, slopes
 
-    def every_second(self) -> tuple["PatchedGrid", Int[Tensor, "coarse"]]:
-        """The grid of every second node along each axis, and those nodes' numbers; all counts must be odd."""
-        coarse, picked = [], []
+    def thinned(self, coarsest: float) -> tuple["PatchedGrid", Int[Tensor, "coarse"]]:
+        """The grid with every second node along each axis left out, and the numbers of the nodes that stay.
+
+        Patches whose spacing would grow above `coarsest` (metres) keep all nodes; all counts must be odd.
+        """
+        thin, picked = [], []
         for patch, offset in zip(self.patches, self.offsets, strict=True):
-            shape = tuple((n + 1) // 2 for n in patch.shape)
-            coarse.append(GridSpec(patch.lower, 2 * patch.spacing, (shape[0], shape[1], shape[2])))
-            numbers = torch.arange(patch.count).reshape(patch.shape)[::2, ::2, ::2]
+            step = 2 if 2 * patch.spacing <= coarsest else 1
+            shape = tuple((n - 1) // step + 1 for n in patch.shape)
+            thin.append(GridSpec(patch.lower, step * patch.spacing, (shape[0], shape[1], shape[2])))
+            numbers = torch.arange(patch.count).reshape(patch.shape)[::step, ::step, ::step]
             picked.append(offset + numbers.reshape(-1))
-        return PatchedGrid(tuple(coarse)), torch.cat(picked)
+        return PatchedGrid(tuple(thin)), torch.cat(picked)
 
     def rim(self) -> tuple[Int[Tensor, "rim"], Int[Tensor, "rim 8"], Float[Tensor, "rim 8"]]:
         """Outermost nodes of the fine patches, with the nodes and weights of the first grid that give their values."""

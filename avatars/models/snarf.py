@@ -47,10 +47,12 @@ class SnarfOptions:
     """Spacing of the weight grid (metres); for an MLP, of the grid on which it is sampled for the search."""
     hierarchical: bool = False
     """Hand weights down the kinematic tree (SNARF's hierarchical softmax) instead of a plain softmax."""
-    part_spacing: float = 0.01
+    part_spacing: float = 0.005
     """Spacing of the weight grid in the parts that need it finer: hands and face (metres)."""
     base_spacing: float = 0.012
     """Spacing of the base occupancy grid (metres)."""
+    part_base_spacing: float = 0.003
+    """Spacing of the base occupancy grid in those parts (metres)."""
     feature_spacings: tuple[float, ...] = (0.06, 0.024)
     """Spacings of the feature grids (metres)."""
     feature_channels: int = 6
@@ -93,12 +95,13 @@ class Snarf(nn.Module):
         self.joint_shift = nn.Parameter(torch.zeros_like(joints))
         bones, tree = len(skeleton), skeleton.parents if options.hierarchical else None
         lower, upper = box[0], box[1]
-        grid = patched_grid(lower, upper, options.weight_spacing, list(parts), options.part_spacing)
+        boxes = list(parts)
+        grid = patched_grid(lower, upper, options.weight_spacing, boxes, options.part_spacing)
         self.weight_grid = grid
         if options.network == "grid":
             spacings, channels = options.feature_spacings, options.feature_channels
             features = [(GridSpec.covering(lower, upper, spacing), channels) for spacing in spacings]
-            base = GridSpec.covering(lower, upper, options.base_spacing)
+            base = patched_grid(lower, upper, options.base_spacing, boxes, options.part_base_spacing)
             self.occupancy: GridOccupancy | MlpOccupancy = GridOccupancy(
                 base, features, bones, options.width, options.pose_code
             )

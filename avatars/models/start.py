@@ -4,30 +4,61 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatars.fields.grid import GridSpec
+from avatars.fields.grid import GridSpec, interpolate
 from avatars.fields.occupancy import GridOccupancy
+from avatars.fields.patches import PatchedGrid
 from avatars.fields.weights import GridWeights
+from avatars.models.parts import body_parts
 from avatars.models.snarf import Snarf, SnarfOptions
 from body_models import Body
 from data_prep.surface import Surface
 
-SMOOTHING_SWEEPS = 4
+BLUR = 0.0286
+"""Spread of the smoothing of weights off the surface (metres; the standard deviation of a Gaussian of its width)."""
+PART_BLUR = 0.003
+"""The same in hands and face, where neighbours (fingers, lips) lie closer."""
+MOST_SWEEPS = 24
+"""Weights on very fine grids are smoothed less, for the sake of time."""
+TAPER = 0.015
+"""Width of the zone at the edge of a part in which fine weights pass into the coarse ones (metres)."""
 FARTHEST_LOGIT = 10.0
 
 
-def snarf_from_body(body: Body, options: SnarfOptions) -> Snarf:
-    """An untrained avatar whose grids already describe the body; an MLP avatar starts from its own initialisation."""
+def snarf_from_body(body: Body, options: SnarfOptions, parts: Float[Tensor, "part 2 3"] | None = None) -> Snarf:
+    """An untrained avatar whose grids already describe the body; an MLP avatar starts from its own initialisation.
+
+    `parts` are the boxes (canonical, metres) with finer grids; None means hands and face where the body moves them.
+    """
     canonical = body.canonical()
     box = torch.stack([canonical.min(0).values - options.margin, canonical.max(0).values + options.margin])
-    model = Snarf(options, body.skeleton, body.joints, body.canonical_pose, box, segment_tails(body))
+    parts = body_parts(body) if parts is None else parts
+    model = Snarf(options, body.skeleton, body.joints, body.canonical_pose, box, segment_tails(body), parts)
     surface = Surface(canonical, body.faces)
     if isinstance(model.occupancy, GridOccupancy):
-        distance = surface.signed_distance(model.occupancy.base_spec.nodes())
+        distance = surface.signed_distance(model.occupancy.base_grid.nodes())
         model.occupancy.start_from((-distance / options.edge).clamp(-FARTHEST_LOGIT, FARTHEST_LOGIT))
     if isinstance(model.weights, GridWeights):
-        patches = [weights_off_surface(surface, body.skinning_weights, spec) for spec in model.weight_grid.patches]
-        model.weights.start_from(torch.cat(patches))
+        model.weights.start_from(weights_on_patches(surface, body.skinning_weights, model.weight_grid))
     return model
+
+
+def weights_on_patches(
+    surface: Surface, weights: Float[Tensor, "vertex bone"], grid: PatchedGrid
+) -> Float[Tensor, "node bone"]:
+    """Weights off the surface at all nodes of a patched grid; the fine ones pass into the coarse ones at their edge."""
+    first = grid.patches[0]
+    coarse = weights_off_surface(surface, weights, first)
+    values = [coarse]
+    for patch in grid.patches[1:]:
+        nodes = patch.nodes()
+        lower = nodes.new_tensor(patch.lower)
+        upper = lower + patch.spacing * (nodes.new_tensor(patch.shape) - 1)
+        depth = torch.minimum(nodes - lower, upper - nodes).amin(1)
+        share = (depth / TAPER).clamp(0, 1)[:, None]
+        share = share * share * (3 - 2 * share)
+        fine = weights_off_surface(surface, weights, patch, PART_BLUR)
+        values.append(share * fine + (1 - share) * interpolate(coarse, *first.corners(nodes)))
+    return torch.cat(values)
 
 
 def segment_tails(body: Body) -> Float[Tensor, "bone 3"]:
@@ -45,13 +76,16 @@ def segment_tails(body: Body) -> Float[Tensor, "bone 3"]:
 
 
 def weights_off_surface(
-    surface: Surface, weights: Float[Tensor, "vertex bone"], spec: GridSpec
+    surface: Surface, weights: Float[Tensor, "vertex bone"], spec: GridSpec, blur: float = BLUR
 ) -> Float[Tensor, "node bone"]:
-    """Weights at grid nodes from the nearest surface point, then smoothed by averaging with the six neighbours."""
+    """Weights at grid nodes from the nearest surface point, then smoothed by averaging with the six neighbours.
+
+    `blur` is how far the smoothing spreads them (metres). A sweep spreads by the spacing over the root of six.
+    """
     closest = surface.closest(spec.nodes())
     values = (weights[surface.faces[closest.face]] * closest.barycentric[..., None]).sum(1)
     grid = values.reshape(*spec.shape, -1).permute(3, 0, 1, 2)[None]
-    for _ in range(SMOOTHING_SWEEPS):
+    for _ in range(min(round(6 * (blur / spec.spacing) ** 2), MOST_SWEEPS)):
         padded = torch.nn.functional.pad(grid, (1,) * 6, mode="replicate")
         neighbours = (
             padded[:, :, 2:, 1:-1, 1:-1] + padded[:, :, :-2, 1:-1, 1:-1] + padded[:, :, 1:-1, 2:, 1:-1]

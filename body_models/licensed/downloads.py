@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from body_models.errors import InputError
+from body_models.file_kinds import foreign_kind, is_web_page
 from body_models.licensed.arrays import MAX_NUMBERS, plain_values, wide
 from body_models.licensed.pickles import read_pickle
 
@@ -82,14 +83,16 @@ def official_files(path: Path, embeddings: bool = False) -> Iterator[OfficialFil
 
 def read_content(data: bytes, source: str) -> OfficialFile:
     """Read the bytes of one pickle, npz or npy, told apart by their first bytes."""
-    start = data[:512].lstrip().lower()
     if not data:
         raise InputError(f"{source} is empty. {_AGAIN}")
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+    if is_web_page(data[:512]):
         raise InputError(
             f"{source} is a web page, not a model: the site's login page was saved in its place. "
             "Log in there with a browser, accept the licence, and download the file again."
         )
+    kind = foreign_kind(data[:512])
+    if kind is not None and not data.startswith(b"PK"):
+        raise InputError(f"{source} is {kind}, not a model. {_AGAIN}")
     with _readable(source):
         if data.startswith(b"PK"):
             values = _npz_values(data, source)

@@ -15,7 +15,7 @@ from body_models.errors import InputError
 from body_models.motion.amass_tracks import betas_in, expression_in, pose_columns, translations_in
 from body_models.motion.motion import Motion
 from body_models.motion.npz_files import frame_rate as rate_in
-from body_models.motion.npz_files import numbers, read_arrays, scalar_text, text
+from body_models.motion.npz_files import numbers, read_arrays, scalar_text, text, warn_of_degrees
 from body_models.motion.rest_joints import person_joints
 from body_models.names import SMPL_SKELETON, SMPLH_SKELETON, SMPLX_SKELETON
 from body_models.skeleton import Skeleton
@@ -58,6 +58,7 @@ def load_poses(path: str | Path, frame_rate: float | None = None) -> Poses:
     rest = _rest_joints(path, arrays, skeleton)
     rest = person_joints(path, body_model, skeleton, betas, gender) if rest is None else rest
     rotations = poses.unflatten(1, (-1, 3))
+    warn_of_degrees(path, rotations)
     if text(path, arrays, "up", ("y", "z"), _usual_up(arrays)) == "z":
         rotations, translations = y_up_from_z_up(rotations, translations, rest)
         _log.info("%s: turned from Z up to Y up", path)

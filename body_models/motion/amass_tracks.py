@@ -37,8 +37,10 @@ def pose_columns(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[Float[Te
         return _joined_parts(path, arrays)
     poses = numbers(path, arrays, "poses")
     poses = poses.flatten(1) if poses.ndim == 3 else poses
+    if poses.ndim == 2 and len(poses) == 0:
+        raise InputError(f"{path}: 'poses' has shape {tuple(poses.shape)}: no frames. Export the clip again.")
     free = "joint_names" in arrays and poses.ndim == 2 and poses.shape[1] == 3 * arrays["joint_names"].size
-    if poses.ndim != 2 or len(poses) == 0 or not (free or poses.shape[1] in _OF_WIDTH):
+    if poses.ndim != 2 or not (free or poses.shape[1] in _OF_WIDTH):
         raise InputError(
             f"{path}: 'poses' has shape {tuple(poses.shape)}; expected frames x 72 (SMPL), 156 (SMPL-H), 165 (SMPL-X), "
             "or 66 or 63 (body without hands, with or without root): three numbers a joint. Export all joints again."

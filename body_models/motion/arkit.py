@@ -18,11 +18,12 @@ import torch
 from jaxtyping import Float
 
 from body_models.errors import InputError
-from body_models.motion.arkit_table import Table, read_table
+from body_models.motion.arkit_table import Table, whole_table, without_lost_frames
 from body_models.motion.arkit_times import at_steady_rate, frame_times
 from body_models.motion.faces import match_expressions, unmatched_expressions
 from body_models.motion.head_tracks import head_joints
 from body_models.motion.motion import Motion
+from body_models.motion.npz_files import SAY_RATE
 from body_models.names import ARKIT_EXPRESSIONS, HEAD_SKELETON
 
 _log = logging.getLogger(__name__)
@@ -46,14 +47,17 @@ def load_arkit(path: str | Path, frame_rate: float | None = None) -> Motion:
     path = Path(path)
     if frame_rate is not None and not 0 < frame_rate < math.inf:
         raise InputError(f"{path}: a frame rate of {frame_rate} is not possible; give a number above zero.")
-    table = read_table(path)
-    actions = _action_values(table)
+    table = whole_table(path)
+    matrix = _action_matrix(table)
+    table = without_lost_frames(table)
+    columns = torch.nonzero(matrix.any(1))[:, 0].tolist()
+    actions = table.numbers(columns) @ matrix[columns].double().numpy()
     angles = np.unwrap(_angle_values(table), axis=0)
     values = np.concatenate([actions, angles], axis=1)
     times = frame_times(table)
     if times is None:
         if frame_rate is None:
-            raise InputError(f"{path}: no column of times. Say the rate: load_motion(path, frame_rate=60.0).")
+            raise InputError(f"{path}: no column of times. Say the rate: {SAY_RATE}.")
         rate = frame_rate
     else:
         values, rate = at_steady_rate(table, times, values, frame_rate)
@@ -75,7 +79,8 @@ def load_arkit(path: str | Path, frame_rate: float | None = None) -> Motion:
     )
 
 
-def _action_values(table: Table) -> Float[np.ndarray, "row action"]:
+def _action_matrix(table: Table) -> Float[torch.Tensor, "column action"]:
+    """What each column adds to each action; raises InputError for a header that is not one of facial actions."""
     matrix = match_expressions(table.columns, ARKIT_EXPRESSIONS)
     found = dict(zip(ARKIT_EXPRESSIONS, matrix.any(0).tolist(), strict=True))
     missing = [name for name, there in found.items() if not there and name not in _OPTIONAL]
@@ -84,8 +89,7 @@ def _action_values(table: Table) -> Float[np.ndarray, "row action"]:
     doubled = [name for name, total in zip(ARKIT_EXPRESSIONS, matrix.sum(0).tolist(), strict=True) if total > 1]
     if doubled:
         raise InputError(f"{table.path}: more than one column for {', '.join(doubled)}; delete all but one of each.")
-    columns = torch.nonzero(matrix.any(1))[:, 0].tolist()
-    return table.numbers(columns) @ matrix[columns].double().numpy()
+    return matrix
 
 
 def _missing_text(table: Table, missing: list[str]) -> str:
@@ -93,7 +97,7 @@ def _missing_text(table: Table, missing: list[str]) -> str:
         seen = ", ".join(table.columns[:6])
         return (
             f"{table.path}: not a CSV of facial actions: {len(missing)} of the 52 columns (eyeBlinkLeft, jawOpen, ...) "
-            f"are missing from its first line, which has {len(table.columns)} columns: {seen[:120]}."
+            f"are missing from its first line: {seen[:120]}."
         )
     unused = {column.lower(): column for column in unmatched_expressions(table.columns, ARKIT_EXPRESSIONS)}
     hints = []

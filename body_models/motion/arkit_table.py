@@ -47,15 +47,8 @@ class Table:
         return value
 
 
-def read_table(path: Path) -> Table:
-    """The frames of a file in which a face was seen.
-
-    Raises InputError for a file that cannot be read or is no CSV of facial actions, with the line where there is one.
-    """
-    return _without_lost_frames(_whole_table(path))
-
-
-def _whole_table(path: Path) -> Table:
+def whole_table(path: Path) -> Table:
+    """Header and all rows of a file; raises InputError for one that cannot be read or is no text."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
@@ -74,10 +67,7 @@ def _whole_table(path: Path) -> Table:
     lines = [number for number, _ in numbered]
     if cells[0][0].strip() in ("info", "bs"):
         return _face_cap_table(path, cells, lines)
-    table = Table(path, [cell.strip() for cell in cells[0]], cells[1:], lines[1:])
-    if not table.rows:
-        raise InputError(f"{path}: no frames below the header. Record or export the clip again.")
-    return table
+    return Table(path, [cell.strip() for cell in cells[0]], cells[1:], lines[1:])
 
 
 def _face_cap_table(path: Path, cells: list[list[str]], lines: list[int]) -> Table:
@@ -94,8 +84,13 @@ def _face_cap_table(path: Path, cells: list[list[str]], lines: list[int]) -> Tab
     return Table(path, ["time_ms", *(name.strip() for name in names)], rows, [line for line, _ in frames])
 
 
-def _without_lost_frames(table: Table) -> Table:
-    """Leave out rows without a face: a count of zero, or nothing but a time."""
+def without_lost_frames(table: Table) -> Table:
+    """Leave out rows without a face: a count of zero, or nothing but a time.
+
+    Raises InputError when none is left, and for a row of another length than the header's, with its line.
+    """
+    if not table.rows:
+        raise InputError(f"{table.path}: no frames below the header. Record or export the clip again.")
     count = table.find("blendshapecount")
     kept = []
     for row, cells in enumerate(table.rows):

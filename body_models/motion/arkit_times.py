@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from body_models.errors import InputError
 from body_models.motion.arkit_table import Table, squashed
+from body_models.motion.npz_files import SAY_RATE
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def at_steady_rate(
     rate = float(round(rate)) if abs(rate - round(rate)) < 0.01 * rate and round(rate) > 0 else rate
     rate = rate if frame_rate is None else frame_rate
     if rate > 1000:
-        raise InputError(f"{table.path}: {rate:g} frames per second. Say the rate: load_motion(path, frame_rate=60.0).")
+        raise InputError(f"{table.path}: {rate:g} frames per second. Say the rate: {SAY_RATE}.")
     count = int(times[-1] * rate + 0.05) + 1
     steady = np.arange(count) / rate
     if count == len(times) and np.abs(steady - times).max() < 0.05 / rate:

@@ -1,5 +1,6 @@
 """Write BVH files."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from body_models.motion.motion import Motion
 from body_models.motion.whole_files import write_whole
 from body_models.skeleton import Skeleton
 
+_log = logging.getLogger(__name__)
+
 _UNITS_A_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}
 _ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 _SHORTEST_END = 0.02
@@ -23,7 +26,8 @@ def write_bvh(path: str | Path, motion: Motion, euler: str = "ZXY", unit: str = 
     """Write a motion of any skeleton (Y up, facing +Z), rotations in one Euler order, `unit` m, dm, cm or mm.
 
     The root stands at the origin of the hierarchy and its channels say where it is, since programs disagree on whether
-    to add the two. Expressions have no place in BVH. The file is complete or not there. Raises InputError.
+    to add the two. Expressions have no place in BVH and are left out with a warning. The file is complete or not there.
+    Raises InputError for an order or unit that is not known, and for a place that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".bvh":
@@ -38,6 +42,9 @@ def write_bvh(path: str | Path, motion: Motion, euler: str = "ZXY", unit: str = 
     order = _depth_first(motion.skeleton)
     text = _hierarchy(motion, names, scale, euler) + _frames(motion, order, scale, euler)
     write_whole(path, text)
+    if motion.expression is not None:
+        count = motion.expression.shape[1]
+        _log.warning("%s: a BVH file holds no expression; the clip's %d parameters are not in it.", path, count)
 
 
 def _plain_names(path: Path, skeleton: Skeleton) -> list[str]:

@@ -30,6 +30,9 @@ def load_motion(path: str | Path, frame_rate: float | None = None, clip: str | i
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if path.is_dir():
+        inside = sorted(one.name for one in path.iterdir() if one.suffix.lower() in MOTION_FORMATS)
+        raise InputError(f"{path}: a folder; give one motion file. {_listed(inside)}")
     if suffix not in MOTION_FORMATS:
         known = ", ".join(f"{ending} ({what})" for ending, what in MOTION_FORMATS.items())
         raise InputError(f"{path}: motion clips are read from {known}, not from '{suffix or 'no suffix'}'.")
@@ -37,6 +40,11 @@ def load_motion(path: str | Path, frame_rate: float | None = None, clip: str | i
         raise InputError(f"{path}: only .glb and .gltf files hold several clips; leave the clip's name away.")
     motion = _load(path, suffix, frame_rate, clip)
     return motion if frame_rate is None or motion.frame_rate == frame_rate else motion.resample(frame_rate)
+
+
+def _listed(files: list[str]) -> str:
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return f"In it: {', '.join(files[:5])}{more}." if files else "There is none in it."
 
 
 def _load(path: Path, suffix: str, frame_rate: float | None, clip: str | int | None) -> Motion:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from body_models.body import Body
 from body_models.motion.motion import Motion
+from body_models.motion.rigs import match_head_joints
 from body_models.names import ARKIT_EXPRESSIONS, HEAD_SKELETON
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ def transfer_expression(motion: Motion, body: Body) -> Motion:
     is_head = "head" not in body.skeleton.joint_names
     if not is_head:
         turns["head"] = _compose(turns.pop("root", None), turns.pop("neck", None), motion)
+        if match_head_joints(motion.skeleton.joint_names):
+            _log.info("Motion '%s' is of a head alone: only the head turns, the body stays at rest.", motion.name)
     rotations = motion.rotations.new_zeros(len(motion), len(body.skeleton), 3)
     for name, turn in turns.items():
         if name in body.skeleton.joint_names:

@@ -18,15 +18,20 @@ _STEEPEST_LEAN = 0.04
 
 
 def place_on_ground(moved: Motion, target: Rig, clip: Motion, source: Rig) -> Motion:
-    """A clip whose rotations are done with displacements that let the hips travel as the source's do (metres)."""
+    """A clip whose rotations are done with displacements that let the hips travel as the source's do (metres).
+
+    A body's clip on a head alone leaves the head at its place.
+    """
     still = replace(moved, translations=torch.zeros_like(clip.translations))
+    if "left_hip" in source.matches and "left_hip" not in target.matches:
+        return still  # the travel is the hips'; a head alone would fly along without a body
     translations = _hip_centres(clip.joint_positions(), source.matches)
     translations = _leg_ratio(source, target) * translations - _hip_centres(still.joint_positions(), target.matches)
     standing = {side: standing_frames(clip, source.matches, side) for side in ("left", "right")}
     translations = hold_feet(
         replace(still, translations=translations), target.matches, foot_grips(clip, source.matches)
     )
-    if "left_hip" not in target.matches:  # a head alone: it has no ground and travels from where it is
+    if "left_hip" not in target.matches:  # from head to head: no ground, and travel from where it is
         return replace(still, translations=translations - translations[0])
     start = translations[0] + target.joints[0]
     placed = replace(still, translations=translations - start * start.new_tensor([1.0, 0.0, 1.0]))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from body_models.errors import InputError
 from body_models.motion.motion import Motion
-from body_models.motion.npz_files import expression_names, numbers, read_arrays
+from body_models.motion.npz_files import expression_names, numbers, read_arrays, warn_of_degrees
 from body_models.motion.npz_files import frame_rate as rate_of
 from body_models.motion.whole_files import write_arrays
 from body_models.names import HEAD_SKELETON
@@ -54,7 +54,8 @@ def load_head_motion(path: str | Path, frame_rate: float | None = None) -> Motio
     if not tracks and expression is None:
         known = ", ".join(("expression", "global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose"))
         raise InputError(
-            f"{path}: no head motion; expected some of {known}. Keys found: {', '.join(arrays) or 'none'}."
+            f"{path}: no head motion; expected some of {known}. A body's motion has 'poses', 'pose_body' or "
+            f"'body_pose', and is read by load_motion. Keys found: {', '.join(arrays) or 'none'}."
         )
     if len(lengths) != 1 or 0 in lengths:
         raise InputError(f"{path}: the tracks have {sorted(lengths)} frames; all need the same number, at least 1.")
@@ -63,11 +64,13 @@ def load_head_motion(path: str | Path, frame_rate: float | None = None) -> Motio
     rest = _track(path, arrays, ("rest_joints",), 3)
     if rest is not None and len(rest) != len(HEAD_SKELETON):
         raise InputError(f"{path}: 'rest_joints' has shape {tuple(rest.shape)}; expected ({len(HEAD_SKELETON)}, 3).")
+    rotations = torch.stack([tracks.get(joint, still) for joint in HEAD_SKELETON.joint_names], dim=1)
+    warn_of_degrees(path, rotations)
     return Motion(
         name=path.stem,
         skeleton=HEAD_SKELETON,
         rest_joints=head_joints() if rest is None else rest,
-        rotations=torch.stack([tracks.get(joint, still) for joint in HEAD_SKELETON.joint_names], dim=1),
+        rotations=rotations,
         translations=still if translation is None else translation,
         frame_rate=rate_of(path, arrays, frame_rate),
         expression=expression,

@@ -1,5 +1,7 @@
 """Read plain arrays out of `.npz` files, with errors that name file and key."""
 
+import logging
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,9 +13,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
+from body_models.file_kinds import foreign_kind
+
+_log = logging.getLogger(__name__)
 
 _DAMAGED = (zipfile.BadZipFile, EOFError, ValueError, zlib.error, MemoryError, NotImplementedError, RuntimeError)
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
+_MANY = 0.25
+"""Share of frames with more than a full turn in a joint that makes angles look like degrees."""
+SAY_RATE = "load_motion(path, frame_rate=30.0), or --frame-rate 30 on the command line"
+"""How a user gives the frame rate of a file that has none."""
 
 
 def holds_body_poses(path: Path) -> bool:
@@ -43,7 +52,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except _DAMAGED as error:
         if isinstance(error, InputError):
             raise
+        kind = foreign_kind(_start(path))
+        if kind is not None and kind != "a zip archive":  # which an .npz file is, too
+            raise InputError(f"{path}: this is {kind}, not an .npz file. Check the path.") from error
         raise InputError(f"{path}: damaged or not an .npz file ({error}). Download or export it again.") from error
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
 
 
 def numbers(path: Path, arrays: Mapping[str, np.ndarray], key: str) -> Float[Tensor, "..."]:
@@ -91,9 +108,23 @@ def frame_rate(path: Path, arrays: Mapping[str, np.ndarray], given: float | None
     if given is None:
         raise InputError(
             f"{path}: no frame rate; expected a key {' or '.join(_RATE_KEYS)}. Keys: {', '.join(arrays)}. Say it: "
-            "load_motion(path, frame_rate=30.0)."
+            f"{SAY_RATE}."
         )
     return given
+
+
+def warn_of_degrees(path: Path, rotations: Float[Tensor, "frame bone 3"]) -> None:
+    """Log a warning when joints beyond the root turn by more than a full turn in many frames."""
+    if rotations.shape[1] < 2:
+        return
+    largest = rotations[:, 1:].norm(dim=-1).amax(dim=1)
+    beyond = int((largest > 2 * math.pi).sum())
+    if beyond > _MANY * len(rotations):
+        _log.warning(
+            "%s: in %d of %d frames a joint turns by more than a full turn (up to %.3g radians); these look like "
+            "degrees, but are read as radians. If so, save the file again with np.deg2rad of the angles.",
+            path, beyond, len(rotations), float(largest.max()),
+        )  # fmt: skip
 
 
 def expression_names(path: Path, arrays: Mapping[str, np.ndarray], count: int) -> tuple[str, ...]:

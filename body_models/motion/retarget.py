@@ -28,7 +28,8 @@ def retarget(motion: Motion, target: Body | Motion) -> Motion:
     the soles where the person stands, or under the lowest point of a clip in which nobody stands; standing feet keep
     their place. A motion made for this very body comes back as it is. Turns between the two rest poses are constant,
     so that a motion carried over and back has its rotations again. The motion of a head alone goes to the head of the
-    body. Raises InputError for joint names that are not known.
+    body; that of a body turns a head alone, which stays in its place. Raises InputError for joint names that are not
+    known.
     """
     joints = target.rest_joints if isinstance(target, Motion) else target.joints
     clip = _on_device(motion, joints)
@@ -93,8 +94,11 @@ def _played_joints(source: Rig, target: Rig) -> dict[int, str]:
     """Which of the source's joints each bone of the target plays; fingers play the hand of a source without them."""
     played = {}
     bones = joint_of_bone(target.skeleton.joint_names, target.matches)
+    theirs = {plain_name(name) for name in source.skeleton.joint_names}
     for bone, name in bones.items():
         side, _, part = name.rpartition("_")
+        if bone != target.matches.get(name) and plain_name(target.skeleton.joint_names[bone]) in theirs:
+            continue  # a further toe that the source has, too
         if name in source.matches:
             played[bone] = name
         elif part in ("index1", "middle1", "ring1", "pinky1") and f"{side}_hand" in source.matches:

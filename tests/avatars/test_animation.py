@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 import torch
 
+from avatars.cli import main
 from avatars.export import VideoOptions, animate, motion_for, training_motion
 from avatars.export.cameras import facing, follow_cameras
 from body_models import InputError
-from tests.avatars.small_avatar import small_avatar
+from tests.avatars.small_avatar import small_avatar, small_avatar_file
 from tests.avatars.tiny_bvh import write_bvh
+from tests.body_models.motion.test_clips import files
 
 SMALL = VideoOptions(fps=10, size=64, resolution=48, supersampling=1)
 
@@ -97,3 +99,24 @@ def test_a_start_beyond_the_end_is_told(tmp_path):
 def test_unknown_ending_is_told_before_any_work(tmp_path):
     with pytest.raises(InputError, match=r"\.mp4 or \.gif"):
         animate(small_avatar(), "nowhere.bvh", tmp_path / "a.avi", SMALL, quiet=True)
+
+
+def test_only_the_head_of_a_body_follows_a_face_and_that_is_told(tmp_path, capsys):
+    file_names = {path.name: path for path in files(tmp_path)}
+    avatar, out = small_avatar_file(tmp_path), tmp_path / "talk.gif"
+    small = ["--size", "32", "--fps", "10"]
+    assert main(["animate", str(avatar), "--motion", str(file_names["face.csv"]), "--out", str(out), *small]) == 0
+    said = capsys.readouterr().out
+    assert "Note: Motion 'face': its 52 named expression parameters mean nothing to the target" in said
+    assert "only the head turns" in said
+
+
+def test_a_rate_can_be_given_to_a_file_without(tmp_path, capsys):
+    avatar, path, out = small_avatar_file(tmp_path), tmp_path / "still.npz", tmp_path / "a.gif"
+    np.savez(path, poses=np.zeros((3, 72)), trans=np.zeros((3, 3)))
+    command = ["animate", str(avatar), "--motion", str(path), "--out", str(out), "--size", "32", "--fps", "10"]
+    assert main(command) == 2
+    assert "--frame-rate 30" in capsys.readouterr().err
+    assert main([*command, "--frame-rate", "10"]) == 0
+    mesh = ["export", str(avatar), "--motion", str(path), "--out", str(tmp_path / "a.ply"), "--resolution", "32"]
+    assert main([*mesh, "--fast", "--frame-rate", "10"]) == 0

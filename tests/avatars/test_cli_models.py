@@ -40,6 +40,9 @@ def test_add_tells_what_it_found_and_list_shows_it(tmp_path, models, capsys):
     [
         ("SMPL_MALE.pkl", b"cos\nsystem\n(S'touch marker'\ntR.", [], "os.system"),
         ("SMPL_MALE.zip", b"<html>", [], "login page"),
+        ("SMPL_MALE.pkl", b"\x89PNG\r\n\x1a\n and more", [], "is a PNG picture"),
+        ("SMPL_MALE.pkl", b"%PDF-1.7 and more", [], "is a PDF document"),
+        ("SMPL_MALE.npz", b"\xff\xd8\xff\xe0 and more", [], "is a JPEG picture"),
         ("SMPL_MALE.zip", b"PK\x03\x04 and no more", [], "truncated or damaged"),
         ("male_model.pkl", None, ["--gender", "female"], "wrong gender"),
         ("model.pkl", None, [], "--gender female"),

@@ -105,6 +105,39 @@ def test_every_format_becomes_npz(tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 5
 
 
+def test_lost_expressions_are_told(tmp_path, capsys):
+    files(tmp_path)
+    said = says(capsys, "convert", tmp_path / "face.csv", tmp_path / "out.bvh")
+    assert "Note: " in said
+    assert "out.bvh: a BVH file holds no expression; the clip's 52 parameters" in said
+    assert "Note" not in says(capsys, "convert", tmp_path / "face.csv", tmp_path / "out.npz")
+    there, back = load_motion(tmp_path / "face.csv"), load_motion(tmp_path / "out.npz")
+    assert back.expression_names == there.expression_names
+    assert torch.equal(back.expression, there.expression)
+
+
+def test_joints_with_two_names_count_once(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((2, 156)), trans=np.zeros((2, 3)), fps=30)
+    said = says(capsys, "info", tmp_path / "a.npz")
+    assert "52, names as in SMPL; 52 known to us" in said
+    assert "30 joints, at rest" in said
+
+
+def test_a_missing_rate_names_the_option(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((2, 156)), trans=np.zeros((2, 3)))
+    assert "--frame-rate 30" in fails(capsys, "info", tmp_path / "a.npz")
+    assert "2 at 24 a second" in says(capsys, "info", tmp_path / "a.npz", "--frame-rate", "24")
+
+
+def test_degrees_are_noted(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", poses=np.full((2, 156), 30.0), trans=np.zeros((2, 3)), fps=30)
+    assert "look like degrees" in says(capsys, "info", tmp_path / "a.npz")
+
+
+def test_a_folder_is_told_as_one(tmp_path, capsys):
+    assert f"{tmp_path}: a folder" in fails(capsys, "info", tmp_path)
+
+
 def test_bad_requests(tmp_path, capsys):
     write_amass(tmp_path / "a.npz", random_motion())
     assert ".bvh" in fails(capsys, "convert", tmp_path / "a.npz", tmp_path / "b.glb")

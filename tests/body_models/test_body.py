@@ -141,3 +141,24 @@ def test_a_body_that_was_posed_can_be_copied_and_moved():
     for other in (copy.deepcopy(body), pickle.loads(pickle.dumps(body)), body.to("cpu"), body.to(torch.float64)):
         found = other.pose_vertices(pose.to(other.vertices), shift.to(other.vertices))
         assert torch.allclose(found.float(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pose_vertices", "pose_joints", "posed_from_rest"])
+def test_wrong_sizes_are_told(method):
+    posing = getattr(BODY, method)
+    pose = random_pose(2)
+    with pytest.raises(InputError, match=r"pose of shape \(23, 3\).*\(\.\.\., 24, 3\)"):
+        posing(pose[0, 1:], NOWHERE)
+    with pytest.raises(InputError, match=r"53 expression parameters given.*body has none"):
+        posing(pose, NOWHERE, torch.zeros(53))
+    basis = torch.zeros(52, 1, 1)
+    face = replace(BODY, expression_basis=basis.expand(52, *BODY.vertices.shape))
+    face = replace(face, expression_basis_joints=basis.expand(52, *BODY.joints.shape))
+    with pytest.raises(InputError, match=r"53 expression parameters given.*body has 52"):
+        getattr(face, method)(pose, NOWHERE, torch.zeros(53))
+    getattr(face, method)(pose, NOWHERE, torch.zeros(10))
+
+
+def test_a_body_is_one_person():
+    with pytest.raises(InputError, match=r"shape \(1, 10\).*betas\[0\]"):
+        MODEL.body(torch.zeros(1, 10))

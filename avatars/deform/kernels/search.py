@@ -94,6 +94,7 @@ def repeats(x: wp.vec3, roots: wp.array2d(dtype=wp.vec3), point: int, found: int
 @wp.kernel(enable_backward=False)
 @no_type_check
 def search_kernel(
+    order: wp.array(dtype=wp.int32),
     posed: wp.array(dtype=wp.vec3),
     frames: wp.array(dtype=wp.int32),
     bones: wp.array2d(dtype=Affine),
@@ -110,7 +111,7 @@ def search_kernel(
     counts: wp.array(dtype=wp.int32),
 ):
     """All distinct roots of one posed point."""
-    point = wp.tid()
+    point = order[wp.tid()]
     target = posed[point]
     frame = frames[point]
     rank = StartFloats()
@@ -137,10 +138,10 @@ def search_kernel(
     found = int(0)
     for number in range(starts):
         start = carry(canonical_from_posed[frame, chosen[number]], target)
-        if repeats(start, roots, point, found, limits.separation) == 0:
+        if repeats(start, roots, point, found, 3.0 * limits.near) == 0:
             near = approach(coarse, table, frame, target, start, limits)
             x = wp.vec3(near[0], near[1], near[2])
-            if near[3] < limits.near and repeats(x, roots, point, found, limits.separation) == 0:
+            if near[3] < limits.near and repeats(x, roots, point, found, 3.0 * limits.near) == 0:
                 known = int(-1)
                 active = ActiveInts()
                 corners = ActiveCorners()

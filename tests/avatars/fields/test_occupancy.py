@@ -3,8 +3,9 @@ import torch
 
 from avatars.fields.grid import GridSpec
 from avatars.fields.occupancy import GridOccupancy, MlpOccupancy, PoseCode
+from avatars.fields.patches import PatchedGrid
 
-BASE = GridSpec((-0.5, -0.5, -0.5), 0.25, (5, 5, 5))
+BASE = PatchedGrid((GridSpec((-0.5, -0.5, -0.5), 0.25, (5, 5, 5)),))
 FEATURES = [(GridSpec((-0.5, -0.5, -0.5), 0.5, (3, 3, 3)), 4)]
 BONES = 3
 

@@ -303,7 +303,7 @@ def test_writing_is_checked(tmp_path):
         ({"mocap_framerate": np.array(np.nan)}, "'mocap_framerate'"),
         ({"poses": np.zeros((FRAMES, 71))}, r"'poses' has shape \(5, 71\).*72"),
         ({"parents": np.array([-1, 0]), "joint_names": np.array(["a"] * 52)}, "'parents'"),
-        ({"poses": np.zeros((0, 72))}, "'poses' has shape"),
+        ({"poses": np.zeros((0, 72))}, r"'poses' has shape \(0, 72\): no frames"),
         ({"poses": np.full((FRAMES, 72), np.nan)}, "'poses' holds a value that is not finite"),
         ({"poses": np.array(["a"] * FRAMES)}, "'poses' does not hold numbers"),
         ({"poses": np.array([{}], dtype=object)}, "no key 'poses'"),
@@ -319,6 +319,22 @@ def test_writing_is_checked(tmp_path):
 def test_broken_files_name_file_and_key(tmp_path, changes, message):
     with pytest.raises(InputError, match=rf"clip\.npz.*{message}"):
         load_poses(save(tmp_path, **arrays(**changes)))
+
+
+@pytest.mark.parametrize(("angle", "told"), [(40.0, True), (3.0, False)])
+def test_degrees_are_told(tmp_path, caplog, angle, told):
+    poses = np.zeros((FRAMES, 156))
+    poses[:, 60] = angle
+    poses[:, 0] = 50.0
+    load_poses(save(tmp_path, **arrays(poses=poses)))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("clip.npz" in text and "np.deg2rad" in text for text in warnings) == told
+
+
+def test_a_picture_is_named(tmp_path):
+    (tmp_path / "clip.npz").write_bytes(b"\x89PNG\r\n\x1a\n and more")
+    with pytest.raises(InputError, match=r"clip\.npz: this is a PNG picture"):
+        load_poses(tmp_path / "clip.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 not a zip", b"\x80\x04\x95pickle"])

@@ -127,7 +127,7 @@ def test_midnight_is_no_step_back(tmp_path):
 def test_without_times_the_rate_is_an_argument(tmp_path):
     path = write_rows(tmp_path / "bare.csv", CAPITAL, [smile(frame) for frame in range(3)])
     assert load_arkit(path, frame_rate=24.0).frame_rate == 24.0
-    with pytest.raises(InputError, match=r"no column of times.*frame_rate=60"):
+    with pytest.raises(InputError, match=r"no column of times.*frame_rate=30.*--frame-rate"):
         load_arkit(path)
 
 
@@ -181,7 +181,10 @@ def test_files_that_are_no_csv_are_refused(tmp_path):
     (tmp_path / "empty.csv").write_text("\n\n")
     (tmp_path / "binary.csv").write_bytes(b"PK\x03\x04\0\0\0\0")
     (tmp_path / "cap.csv").write_text("info,a\nbs,jawOpen\n")
-    for name, says in (("empty", "empty"), ("binary", "not a text"), ("cap", "0 'k' frames"), ("absent", "cannot be")):
+    (tmp_path / "notes.csv").write_text("Shopping list\nbread\n\nbutter, and milk\n")
+    messages = {"empty": "empty", "binary": "not a text", "cap": "0 'k' frames", "absent": "cannot be"}
+    messages["notes"] = "not a CSV of facial actions.*first line: Shopping list"
+    for name, says in messages.items():
         with pytest.raises(InputError, match=says):
             load_arkit(tmp_path / f"{name}.csv")
     with pytest.raises(InputError, match="frame rate of 0"):

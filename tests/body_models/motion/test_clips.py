@@ -44,6 +44,21 @@ def test_unknown_suffix_lists_the_known_ones(tmp_path):
         load_motion(tmp_path / "walk")
 
 
+def test_a_folder_lists_its_clips(tmp_path):
+    files(tmp_path)
+    with pytest.raises(InputError, match=r"a folder; give one motion file. In it: body\.npz, clip\.bvh"):
+        load_motion(tmp_path)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="none in it"):
+        load_motion(tmp_path / "none")
+
+
+def test_a_foreign_npz_hears_of_both_kinds(tmp_path):
+    np.savez(tmp_path / "foreign.npz", pictures=np.zeros((3, 3)))
+    with pytest.raises(InputError, match=r"no head motion.*'poses'.*Keys found: pictures"):
+        load_motion(tmp_path / "foreign.npz")
+
+
 @pytest.mark.parametrize("suffix", MOTION_FORMATS)
 @pytest.mark.parametrize("content", [b"", b"\x00\xff junk \n", None])
 def test_damaged_and_missing_files(tmp_path, suffix, content):

@@ -340,7 +340,18 @@ def test_a_body_moves_a_head_on_its_own():
     result = retarget(motion, head)
     turns = motion.posed_from_rest()[:, SMPL_SKELETON.index("head"), :3, :3]
     torch.testing.assert_close(result.posed_from_rest()[:, 1, :3, :3], turns, atol=1e-4, rtol=0)
-    assert torch.equal(result.translations[0], torch.zeros(3))
+    assert torch.equal(result.translations, torch.zeros(len(motion), 3))
+
+
+@pytest.mark.parametrize("name", ["fight01", "gym01"])
+def test_every_bone_of_a_rig_comes_back_through_the_whole_rig(name):
+    motion = load_motion(shared("motion_makehuman_cc0_poses") / f"{name}.bvh")
+    full = load_anny("full").body()
+    back = retarget(retarget(motion, full), motion)
+    both = [i for i, joint in enumerate(motion.skeleton.joint_names) if joint in full.skeleton.joint_names]
+    turns = [roma.rotvec_to_rotmat(one.rotations[:, both].double()) for one in (motion, back)]
+    assert len(both) > 90
+    assert torch.rad2deg(roma.rotmat_geodesic_distance(*turns)).max() < 0.01
 
 
 def test_the_motion_of_a_head_goes_to_the_head_of_a_body(body):
