@@ -11,6 +11,7 @@ also knows the body (its shape, its weights); all but the last start from it.
 import argparse
 import dataclasses
 import math
+import os
 import platform
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from far_poses import Frames, Subject, limb_degrees, scanned, synthetic
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -45,6 +46,9 @@ from data_prep.sampling import label_points, sample_near, sample_uniform
 SHOWN = "deep squat"
 START_STEPS = 300
 """Steps in which the backward field learns the body's weights in the training poses, counted in its time."""
+
+Question = list[tuple[Float[Tensor, "point 3"], Bool[Tensor, "point"]]]
+"""Points of two kinds about one pose, and whether they are inside."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,14 @@ def run(arguments: argparse.Namespace) -> None:
     )
     pools = build_pools(subject.train.scans, options, arguments.seed)
     fitted = list(fits(subject, pools, options, arguments.seed))
-    rows = [[scores(method, frames, points, arguments.seed) for frames in subject.tests.values()] for method in fitted]
+    tests = [(frames, questions(frames, points, arguments.seed)) for frames in subject.tests.values()]
+    rows = [[scores(method, frames, asked) for frames, asked in tests] for method in fitted]
     print(table(subject, fitted, rows))
     print(
         f"\nIoU in the box / near the surface. {subject.name}; {len(subject.train.scans)} training poses, {steps} "
-        f"steps, {points:,} test points of each kind a pose, seed {arguments.seed}. {platform.processor() or 'CPU'}"
-        f" {platform.machine()}, {torch.get_num_threads()} torch thread(s). Command: `python {' '.join(sys.argv)}`."
+        f"steps, {points:,} test points of each kind a pose, seed {arguments.seed}. "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} torch thread(s). Command: `python {' '.join(sys.argv)}`."
     )
     if arguments.picture is not None:
         draw(subject, fitted, arguments.picture)
@@ -152,15 +158,24 @@ def chunks(*tensors: Tensor, size: int = 50_000) -> Iterator[tuple[Tensor, ...]]
     return zip(*(tensor.split(size) for tensor in tensors), strict=True)
 
 
-def scores(method: Fitted, frames: Frames, points: int, seed: int) -> tuple[float, float]:
-    """Mean IoU in the box and near the surface over some poses, with the points that `avatars eval` draws."""
-    found = []
-    for scan, pose, translation in zip(frames.scans, frames.poses, frames.translations, strict=True):
+def questions(frames: Frames, points: int, seed: int) -> list[Question]:
+    """For each pose, points uniform in the box and points near the surface, as `avatars eval` draws them."""
+    asked = []
+    for scan in frames.scans:
         truth, random = scan_surface(scan), torch.Generator().manual_seed(seed)
-        for drawn in (sample_uniform(truth, points, random), sample_near(truth, points, NEAR_SIGMA, random)):
-            inside = method.field(drawn, pose, translation) > 0
-            found.append(float(iou(inside, label_points(truth, drawn).occupied)))
-    return sum(found[::2]) / len(frames.scans), sum(found[1::2]) / len(frames.scans)
+        kinds = sample_uniform(truth, points, random), sample_near(truth, points, NEAR_SIGMA, random)
+        asked.append([(drawn, label_points(truth, drawn).occupied) for drawn in kinds])
+    return asked
+
+
+def scores(method: Fitted, frames: Frames, asked: list[Question]) -> tuple[float, float]:
+    """Mean IoU in the box and near the surface over some poses."""
+    found = [
+        [iou(method.field(points, pose, translation) > 0, occupied) for points, occupied in question]
+        for question, pose, translation in zip(asked, frames.poses, frames.translations, strict=True)
+    ]
+    box, near = (sum(kind) / len(found) for kind in zip(*found, strict=True))
+    return box, near
 
 
 def table(subject: Subject, fitted: list[Fitted], rows: list[list[tuple[float, float]]]) -> str:
