@@ -20,7 +20,7 @@ from torch import Tensor
 
 from avatars.meshing import TriangleMesh, extract_surface
 from avatars.models import Avatar, AvatarInfo, PosedAvatar, SnarfOptions, snarf_from_body
-from avatars.models.parts import finger_chains, hand_vertices
+from avatars.models.parts import curled_fingers, finger_chains, hand_vertices
 from avatars.render import render_mesh
 from body_models import Body, load_anny
 from data_prep.camera import look_at
@@ -64,7 +64,7 @@ def main() -> None:
         body = load_anny(rig).body()
         avatar = begin(body, arguments.plain)
         for bend in arguments.bends:
-            posed = avatar.pose(bent_fingers(body, bend))
+            posed = avatar.pose(curled_fingers(body, math.radians(bend)))
             hands = [compare(body, posed, side) for side in ("left", "right")]
             for side, hand in zip(("left", "right"), hands, strict=True):
                 print(
@@ -83,21 +83,6 @@ def begin(body: Body, plain: bool) -> Avatar:
     return Avatar(model, body.canonical_pose[None], torch.zeros(1, 3), AvatarInfo(("canonical",)))
 
 
-def bent_fingers(body: Body, degrees: float) -> Float[Tensor, "bone 3"]:
-    """The canonical pose with every finger joint curled towards the palm (axis-angle, radians)."""
-    pose, joints = body.canonical_pose.clone(), body.joints
-    for side in ("left", "right"):
-        chains = finger_chains(body.skeleton, side)
-        knuckles = joints[[chains[name][0] for name in ("index", "pinky")]]
-        wrist = joints[body.skeleton.parents[chains["thumb"][0]]]
-        sign = 1.0 if side == "right" else -1.0
-        palm = sign * torch.linalg.cross(knuckles[0] - wrist, knuckles[1] - wrist)
-        for chain in chains.values():
-            axis = torch.linalg.cross(joints[chain[-1]] - joints[chain[0]], palm)
-            pose[list(chain)] = math.radians(degrees) * axis / axis.norm()
-    return pose
-
-
 def compare(body: Body, posed: PosedAvatar, side: str) -> Hand:
     """Mesh one hand of the avatar by root finding and compare it with the body's."""
     vertices = body.pose_vertices(posed.rotation, posed.translation)
@@ -114,7 +99,9 @@ def compare(body: Body, posed: PosedAvatar, side: str) -> Hand:
     inside = (made.vertices > lower).all(1) & (made.vertices < upper).all(1)
     there, here = surface.inside(voxels), posed.occupancy(voxels) > 0
     share = body.skinning_weights[body.faces[surface.closest(voxels).face]].mean(1)
-    tips = share[:, [joint for chain in finger_chains(body.skeleton, side).values() for joint in chain[1:]]].sum(1) > 0.5
+    tips = (
+        share[:, [joint for chain in finger_chains(body.skeleton, side).values() for joint in chain[1:]]].sum(1) > 0.5
+    )
     return Hand(
         clipped(TriangleMesh(vertices, body.faces), own, lower, upper),
         clipped(made, own, lower, upper),
@@ -138,7 +125,7 @@ def clipped(
     """The faces of a mesh that lie in a box and near some points."""
     centres = mesh.vertices[mesh.faces].mean(1)
     faces = mesh.faces[((centres > lower) & (centres < upper)).all(1)]
-    near = torch.cdist(mesh.vertices[faces].mean(1), own[::3]).amin(1) < 0.02
+    near = torch.cdist(mesh.vertices[faces].mean(1), own[::3]).amin(1) < 0.04
     return TriangleMesh(mesh.vertices, faces[near])
 
 

@@ -6,6 +6,7 @@ timed on a sample of the very points that the mesh asks for, and its time for al
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -42,10 +43,8 @@ def main() -> None:
     first = median_seconds(lambda: avatar.to_device(arguments.device).body(arguments.resolution), 1)
     rows, exact, skinned = [], [], []
     for number, posed in enumerate(chosen_poses(avatar, arguments.poses, arguments.seed)):
-        exact.append(median_seconds(lambda posed=posed: posed.mesh(arguments.resolution), arguments.repeats))
-        skinned.append(
-            median_seconds(lambda posed=posed: posed.mesh(arguments.resolution, exact=False), 5 * arguments.repeats)
-        )
+        exact.append(median_seconds(partial(posed.mesh, arguments.resolution), arguments.repeats))
+        skinned.append(median_seconds(partial(posed.mesh, arguments.resolution, exact=False), 5 * arguments.repeats))
         asked, mesh = asked_points(posed, arguments.resolution)
         rows.append([number, len(asked), len(mesh), f"{exact[-1]:.2f}", f"{1000 * skinned[-1]:.1f}"])
     size = f"{arguments.resolution}³"
@@ -54,7 +53,12 @@ def main() -> None:
     print(f"The canonical mesh, once an avatar: {first:.2f} s.\n")
     bars = [
         ["posed mesh by root finding", f"<= {EXACT_BAR} s", f"{max(exact):.2f} s", verdict(max(exact) <= EXACT_BAR)],
-        ["canonical mesh + skinning", f"<= {SKINNED_BAR} s", f"{max(skinned):.3f} s", verdict(max(skinned) <= SKINNED_BAR)],
+        [
+            "canonical mesh + skinning",
+            f"<= {SKINNED_BAR} s",
+            f"{max(skinned):.3f} s",
+            verdict(max(skinned) <= SKINNED_BAR),
+        ],
     ]
     print(table(["slowest pose", "bar", "measured", "met"], bars))
     if arguments.sample:
@@ -83,9 +87,7 @@ def chosen_poses(avatar: Avatar, count: int, seed: int) -> list[PosedAvatar]:
     return [avatar.pose(random_pose(body, seed + index)) for index in range(count)]
 
 
-def asked_points(
-    posed: PosedAvatar, resolution: int
-) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "vertex 3"]]:
+def asked_points(posed: PosedAvatar, resolution: int) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "vertex 3"]]:
     """Where meshing asks for the occupancy, and the mesh's vertices (metres)."""
     asked: list[Tensor] = []
     plain = PosedAvatar.occupancy

@@ -3,6 +3,7 @@
 import argparse
 import copy
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +21,7 @@ from avatars.fields.patches import PatchedGrid, patched_grid
 from avatars.fields.weights import SMALLEST
 from avatars.models.start import weights_off_surface
 from body_models import Body, load_anny
+from body_models.anny.rigs import RigName
 from data_prep.surface import Surface
 
 SAMPLE = 2000
@@ -70,7 +72,7 @@ def published_case(arguments: argparse.Namespace) -> Case:
     """The points that (a) and (b) are compared on, with (a)'s weights sampled on a grid."""
     body = load_anny().body()
     weights = fitted_weights(body, arguments.seed, arguments.fit_steps)
-    grid = patched_grid(*fitting_box(body), arguments.spacing)
+    grid = _grid(body, arguments.spacing)
     with torch.no_grad():
         values = torch.cat([weights.log_weights(some) for some in grid.nodes().split(50_000)])
     pose = random_pose(body, arguments.seed)
@@ -78,15 +80,27 @@ def published_case(arguments: argparse.Namespace) -> Case:
     return _case(posed_points(body, pose, arguments.baseline_points, arguments.seed), grid, values, bones, arguments)
 
 
-def rig_case(rig: str, count: int, arguments: argparse.Namespace) -> Case:
+def rig_case(rig: RigName, count: int, arguments: argparse.Namespace) -> Case:
     """Points that are the same for every rig, and the body's own weights on that rig, spread off the surface."""
     compact, body = load_anny().body(), load_anny(rig).body()
     pose = random_pose(compact, arguments.seed)
-    grid = patched_grid(*fitting_box(body), arguments.spacing)
-    surface = Surface(body.canonical(), body.faces)
-    values = weights_off_surface(surface, body.skinning_weights, grid.patches[0]).clamp_min(SMALLEST).log()
     bones = body.posed_from_canonical(same_pose(pose, compact, body)[None], torch.zeros(1, 3))
+    grid, values = _spread_weights(rig, arguments.spacing)
     return _case(posed_points(compact, pose, count, arguments.seed), grid, values, bones, arguments)
+
+
+@cache
+def _spread_weights(rig: RigName, spacing: float) -> tuple[PatchedGrid, Float[Tensor, "node bone"]]:
+    """Logarithms of the body's weights on a grid about it."""
+    body = load_anny(rig).body()
+    grid = _grid(body, spacing)
+    weights = weights_off_surface(Surface(body.canonical(), body.faces), body.skinning_weights, grid.patches[0])
+    return grid, weights.clamp_min_(SMALLEST).log_()
+
+
+def _grid(body: Body, spacing: float) -> PatchedGrid:
+    box = fitting_box(body)
+    return patched_grid(box[0], box[1], spacing)
 
 
 def _case(

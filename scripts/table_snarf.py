@@ -103,9 +103,12 @@ def fits(subject: Subject, pools: PointPools, options: FitOptions, seed: int) ->
     """Each method, fitted and timed."""
     body, train = subject.body, subject.train
 
-    def start() -> Method:
+    def forward(options: FitOptions) -> Method:
         snarf = snarf_from_body(body, options.snarf)
         return ScanMethod(PosedSnarf(snarf, train.poses, train.translations), body, pools, options, exact_poses=True)
+
+    def fixed() -> Method:
+        return forward(dataclasses.replace(options, rates=dataclasses.replace(options.rates, weights=0.0)))
 
     def backward() -> Method:
         model = BackwardSkinning(snarf_from_body(body, options.snarf))
@@ -122,7 +125,8 @@ def fits(subject: Subject, pools: PointPools, options: FitOptions, seed: int) ->
         return BaselineMethod(model, train.poses, train.translations, pools, options)
 
     makers = {
-        "forward skinning (SNARF)": start,
+        "forward skinning (SNARF)": lambda: forward(options),
+        "forward, the body's weights": fixed,
         "nearest vertex": nearest,
         "backward skinning": backward,
         "pose-conditioned": unskinned,
@@ -197,7 +201,7 @@ def draw(subject: Subject, fitted: list[Fitted], path: Path) -> None:
     truth = scan_surface(frames.scans[-1])
     pose, translation = frames.poses[-1], frames.translations[-1]
     lower, upper = truth.vertices.amin(0) - 0.05, truth.vertices.amax(0) + 0.05
-    camera = frame_camera(lower, upper, math.radians(35), math.radians(8), width=300, height=380)
+    camera = frame_camera(lower, upper, math.radians(35), math.radians(8), width=300, height=380, margin=0.85)
     first = render_mesh(truth.vertices, truth.faces, camera, supersampling=2).to_uint8()
 
     def picture(method: Fitted) -> UInt8[np.ndarray, "height width 3"]:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 Residual = Callable[[Float[Tensor, "active 3"], Int[Tensor, "active"]], Float[Tensor, "active 3"]]
 """Residual at current iterates; the second argument says which of the systems they belong to."""
+SINGULAR = 1e-3
+"""Determinants nearer to zero than this are not divided by."""
 
 
 @torch.no_grad()
@@ -67,7 +69,7 @@ def inverse_3x3(matrix: Float[Tensor, "system 3 3"]) -> Float[Tensor, "system 3 
     cross = torch.linalg.cross
     adjugate = torch.stack([cross(b, c), cross(c, a), cross(a, b)], 2)
     determinant = (a * adjugate[:, :, 0]).sum(1)
-    regular = determinant.abs() > 1e-3
+    regular = determinant.abs() > SINGULAR
     safe = torch.where(regular, determinant, torch.ones_like(determinant))
     identity = torch.eye(3, device=matrix.device, dtype=matrix.dtype)
     return torch.where(regular[:, None, None], adjugate / safe[:, None, None], identity)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatars.deform.broyden import inverse_3x3
+from avatars.deform.broyden import SINGULAR, inverse_3x3
 from avatars.deform.roots import Roots
 from avatars.deform.skinning import DeformationField, forward_skin
 
@@ -17,7 +17,7 @@ def polish(
     """Move roots of a nearby field towards those of this one by a Newton step; a root that it would harm stays."""
     target, frame_of = posed[roots.point], frame[roots.point]
     with torch.no_grad():
-        inverse = inverse_3x3(field.jacobian(roots.canonical, frame_of))
+        inverse = _regular_inverse(field.jacobian(roots.canonical, frame_of))
         before = forward_skin(field, roots.canonical, frame_of) - target
         moved = roots.canonical - (inverse * before[:, None]).sum(-1)
         after = forward_skin(field, moved, frame_of) - target
@@ -38,8 +38,14 @@ def attach_gradient(
     fixed, frame_of = roots.canonical.detach(), frame[roots.point]
     inverse = roots.inverse_jacobian
     if inverse is None:
-        inverse = inverse_3x3(field.jacobian(fixed, frame_of))
+        inverse = _regular_inverse(field.jacobian(fixed, frame_of))
     target = posed[roots.point]
     carried = forward_skin(field, fixed, frame_of)
     change = (carried - carried.detach()) - (target - target.detach())
     return fixed - (inverse * change[:, None]).sum(-1)
+
+
+def _regular_inverse(jacobian: Float[Tensor, "root 3 3"]) -> Float[Tensor, "root 3 3"]:
+    """Inverses; zero where the Jacobian is degenerate, so that no step is taken and no gradient passes there."""
+    regular = torch.linalg.det(jacobian).abs() > SINGULAR
+    return torch.where(regular[:, None, None], inverse_3x3(jacobian), torch.zeros_like(jacobian))

@@ -21,6 +21,8 @@ PARALLEL_POINTS = 256
 """A slice for one core has at least as many points as this."""
 SLICES = 4
 """Slices for each core: some points cost more than others."""
+BASIN = 9e-3
+"""What starts, or comes near, within this of a root found before would land on it (metres)."""
 CELL = 0.04
 """Size of the cells by which points are put in order (metres)."""
 
@@ -115,6 +117,7 @@ def _limits(options: SearchOptions) -> Any:
     limits.starts, limits.least, limits.reach = options.start_bones, options.least_influence, options.reach
     limits.steps, limits.near, limits.tolerance = options.steps, max(options.near, options.tolerance), options.tolerance
     limits.divergence, limits.separation = options.divergence, options.separation
+    limits.basin = max(BASIN, options.separation)
     return limits
 
 

@@ -1,5 +1,6 @@
 """What a search is asked and what it answers."""
 
+import math
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
@@ -27,7 +28,7 @@ class SearchOptions:
     """A bone starts a search where it weighs at least this many 255ths; 0 lets every bone start."""
     reach: float = 0.35
     """Starts farther than this from the field's box are outside the body without a search (metres)."""
-    near: float = 3e-3
+    near: float = 1e-2
     """The fast search changes from its coarse table to the exact field below this residual (metres)."""
     separation: float = 2e-3
     """Roots nearer to each other than this are one (metres)."""
@@ -38,6 +39,12 @@ class SearchOptions:
         for name in ("tolerance", "divergence", "near", "separation"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be a length above zero (metres), not {getattr(self, name)}.")
+        if self.steps < 1:
+            raise InputError(f"steps must be 1 or more, not {self.steps}.")
+        if not 0 <= self.least_influence <= 255:
+            raise InputError(f"least_influence is in 255ths, from 0 to 255, not {self.least_influence}.")
+        if not 0 <= self.reach < math.inf:
+            raise InputError(f"reach must be a length of zero or more (metres), not {self.reach}.")
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Roots:
     """Which posed point each root belongs to; ascending."""
     point_count: int
     inverse_jacobian: Float[Tensor, "root 3 3"] | None = None
-    """Inverse of the deformation's Jacobian at each root, where the search has it at hand."""
+    """Inverse of the deformation's Jacobian at each root, where the search has it at hand; zero where there is none."""
 
 
 def distinct(roots: Float[Tensor, "point start 3"], separation: float = 2e-3) -> Bool[Tensor, "point start"]:

@@ -78,6 +78,8 @@ def _check(posed: Tensor, frame: Tensor, field: DeformationField) -> None:
             f"The points are on {posed.device}, their frames on {frame.device} and the field on {bones.device}: "
             "bring all to one device with .to(device)."
         )
+    if len(frame) != len(posed):
+        raise InputError(f"There are {len(posed)} points but {len(frame)} frame numbers: give one for each point.")
     if posed.dtype != bones.dtype:
         raise InputError(f"The points are {posed.dtype} but the bones {bones.dtype}: give both the same precision.")
     if len(posed) and not (int(frame.min()) >= 0 and int(frame.max()) < len(bones)):

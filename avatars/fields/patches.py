@@ -1,5 +1,6 @@
 """A coarse grid over a whole box with finer grids over parts of it (hands, face), used as one grid."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatars.fields.grid import GridSpec
+from body_models import InputError
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,26 @@ def patched_grid(
 ) -> PatchedGrid:
     """Grids over a box and over parts of it (lowest and highest corner each), every count odd (metres).
 
-    Raises InputError for a spacing that is not positive.
+    Parts grow to whole cells of the first grid and their spacing divides its spacing, at most `part_spacing`: only so
+    do values pass continuously from one to the other. Raises InputError for a spacing that is not positive.
     """
-    patches = [_odd(GridSpec.covering(lower, upper, spacing))]
-    patches += [_odd(GridSpec.covering(part[0], part[1], part_spacing)) for part in parts or []]
-    return PatchedGrid(tuple(patches))
+    first = _odd(GridSpec.covering(lower, upper, spacing))
+    return PatchedGrid((first, *(_part_of(first, part, part_spacing) for part in parts or [])))
+
+
+def _part_of(first: GridSpec, part: Float[Tensor, "2 3"], spacing: float) -> GridSpec:
+    if not spacing > 0:
+        raise InputError(f"The spacing of a grid's finer parts must be positive, not {spacing} m.")
+    divisions = 2 * math.ceil(first.spacing / spacing / 2)  # even, so that every second node falls on whole cells too
+    lower, shape = [], []
+    for axis in range(3):
+        begin = math.floor((float(part[0, axis]) - first.lower[axis]) / first.spacing)
+        end = math.ceil((float(part[1, axis]) - first.lower[axis]) / first.spacing)
+        begin = min(max(begin, 0), first.shape[axis] - 2)
+        end = min(max(end, begin + 1), first.shape[axis] - 1)
+        lower.append(first.lower[axis] + begin * first.spacing)
+        shape.append((end - begin) * divisions + 1)
+    return GridSpec((lower[0], lower[1], lower[2]), first.spacing / divisions, (shape[0], shape[1], shape[2]))
 
 
 def _odd(spec: GridSpec) -> GridSpec:

@@ -11,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from avatars.deform.roots import MOST_STARTS
+from avatars.deform.starts import LEVELS
 from avatars.models.snarf import SnarfOptions
 from body_models import InputError
 
@@ -111,13 +113,14 @@ def _check_snarf(snarf: SnarfOptions) -> None:
         check_range(f"snarf: {name}", getattr(snarf, name), 1)
     for name in ("octaves", "pose_code", "margin"):
         check_range(f"snarf: {name}", getattr(snarf, name), 0)
-    for name in ("weight_spacing", "base_spacing", "edge"):
+    for name in ("weight_spacing", "part_spacing", "base_spacing", "part_base_spacing", "edge"):
         check_range(f"snarf: {name}", getattr(snarf, name), 0, above=True)
     for spacing in snarf.feature_spacings:
         check_range("snarf: feature_spacings", spacing, 0, above=True)
-    for name in ("steps", "start_bones"):
-        check_range(f"snarf: search: {name}", getattr(snarf.search, name), 1)
-    for name in ("tolerance", "divergence", "reach"):
+    check_range("snarf: search: steps", snarf.search.steps, 1)
+    check_range("snarf: search: start_bones", snarf.search.start_bones, 1, MOST_STARTS)
+    check_range("snarf: search: least_influence", snarf.search.least_influence, 0, LEVELS)
+    for name in ("tolerance", "divergence", "near", "separation", "reach"):
         check_range(f"snarf: search: {name}", getattr(snarf.search, name), 0, above=True)
     if snarf.network == "mlp":
         check_range("snarf: depth (of network mlp)", snarf.depth, _SHALLOWEST)

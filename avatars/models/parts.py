@@ -55,6 +55,27 @@ def hand_vertices(body: Body, side: str) -> Int[Tensor, "some"]:
     return _mainly_of(body, fingers + palm)
 
 
+def curled_fingers(body: Body, angle: float) -> Float[Tensor, "bone 3"]:
+    """The canonical pose with every finger joint turned by an angle towards the palm (axis-angle, radians)."""
+    pose, joints = body.canonical_pose.clone(), body.joints
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        chains = finger_chains(body.skeleton, side)
+        if not {"thumb", "index", "pinky"} <= chains.keys():
+            continue
+        wrist = _wrist(body.skeleton, side)
+        across = [joints[chains[name][0]] - joints[wrist] for name in ("index", "pinky")]
+        palm = sign * torch.linalg.cross(across[0], across[1])
+        for chain in chains.values():
+            axis = torch.linalg.cross(joints[chain[-1]] - joints[chain[0]], palm)
+            pose[list(chain)] = angle * axis / axis.norm()
+    return pose
+
+
+def _wrist(skeleton: Skeleton, side: str) -> int:
+    names = (f"{side}_wrist", f"wrist.{side[0].upper()}")
+    return next(joint for joint, label in enumerate(skeleton.joint_names) if label in names)
+
+
 def _finger(label: str) -> tuple[str, str, int] | None:
     """Side, finger and which of its joints (from the palm), for the label of a finger joint."""
     if match := _FINGER.fullmatch(label):

@@ -47,7 +47,7 @@ class SnarfOptions:
     """Spacing of the weight grid (metres); for an MLP, of the grid on which it is sampled for the search."""
     hierarchical: bool = False
     """Hand weights down the kinematic tree (SNARF's hierarchical softmax) instead of a plain softmax."""
-    part_spacing: float = 0.005
+    part_spacing: float = 0.007
     """Spacing of the weight grid in the parts that need it finer: hands and face (metres)."""
     base_spacing: float = 0.012
     """Spacing of the base occupancy grid (metres)."""

@@ -12,6 +12,8 @@ MAX_ACTIVE = wp.constant(24)
 """Bones that may weigh something within one cell; where there are more, the lightest are left out."""
 NEGLIGIBLE = wp.constant(-14.0)
 """Log-weights this far below every corner's largest (weights below 1e-6) are left out of a cell."""
+ATTEMPTS = wp.constant(20)
+"""Tightenings of that limit; bones that even then are too many weigh the same, and the first ones stand for all."""
 
 ActiveInts = wp.types.vector(length=24, dtype=wp.int32)
 ActiveFloats = wp.types.vector(length=24, dtype=wp.float32)
@@ -52,7 +54,8 @@ def gather(log_weights: wp.array2d(dtype=wp.float32), at: Place):
     corners = ActiveCorners()
     count = int(MAX_ACTIVE + 1)
     least = float(NEGLIGIBLE)
-    while count > MAX_ACTIVE:  # a second time only where uncommonly many bones weigh something
+    attempts = int(0)
+    while count > MAX_ACTIVE and attempts < ATTEMPTS:  # again only where uncommonly many bones weigh something
         count = int(0)
         for bone in range(log_weights.shape[1]):
             value = Eight(
@@ -66,7 +69,8 @@ def gather(log_weights: wp.array2d(dtype=wp.float32), at: Place):
                         corners[count, corner] = value[corner]
                 count += 1
         least = 0.7 * least
-    return active, corners, count
+        attempts += 1
+    return active, corners, wp.min(count, int(MAX_ACTIVE))
 
 
 @wp.func

@@ -13,6 +13,7 @@ import warp as wp
 
 from avatars.deform.kernels.field import ActiveCorners, ActiveInts, gather, land, movable
 from avatars.deform.kernels.grids import (
+    SINGULAR,
     Affine,
     Patch,
     blend_coarsely,
@@ -26,6 +27,8 @@ from avatars.deform.kernels.grids import (
 from avatars.deform.roots import MOST_STARTS
 
 POLISH_STEPS = wp.constant(8)
+GOAL = wp.constant(0.25)
+"""Newton's steps aim at this part of the tolerance, for the bones left out of a cell add to the residual."""
 StartFloats = wp.types.vector(length=MOST_STARTS, dtype=wp.float32)
 StartInts = wp.types.vector(length=MOST_STARTS, dtype=wp.int32)
 
@@ -43,6 +46,7 @@ class Limits:
     tolerance: wp.float32
     divergence: wp.float32
     separation: wp.float32
+    basin: wp.float32
 
 
 @wp.func
@@ -138,18 +142,19 @@ def search_kernel(
     found = int(0)
     for number in range(starts):
         start = carry(canonical_from_posed[frame, chosen[number]], target)
-        if repeats(start, roots, point, found, 3.0 * limits.near) == 0:
+        if repeats(start, roots, point, found, limits.basin) == 0:
             near = approach(coarse, table, frame, target, start, limits)
             x = wp.vec3(near[0], near[1], near[2])
-            if near[3] < limits.near and repeats(x, roots, point, found, 3.0 * limits.near) == 0:
+            if near[3] < limits.near and repeats(x, roots, point, found, limits.basin) == 0:
                 known = int(-1)
                 active = ActiveInts()
                 corners = ActiveCorners()
                 count = int(0)
                 size = float(1.0e30)
                 inverse = wp.identity(n=3, dtype=wp.float32)
+                determinant = float(0.0)
                 step = int(0)
-                while step < POLISH_STEPS and size >= limits.tolerance:
+                while step < POLISH_STEPS and size >= GOAL * limits.tolerance:
                     at = locate(fine, x)
                     if at.node != known:
                         active, corners, count = gather(log_weights, at)
@@ -158,12 +163,15 @@ def search_kernel(
                     residual = landing.posed - target
                     size = wp.length(residual)
                     inverse = invert(landing.jacobian)
-                    if size >= limits.tolerance:
+                    determinant = wp.determinant(landing.jacobian)
+                    if size >= GOAL * limits.tolerance and step < POLISH_STEPS - 1:
                         x = x - inverse * residual
                     step += 1
                 if size < limits.tolerance and repeats(x, roots, point, found, limits.separation) == 0:
                     roots[point, found] = x
                     if inverses.shape[0] > 0:
-                        inverses[point, found] = inverse
+                        inverses[point, found] = wp.mat33()
+                        if wp.abs(determinant) > SINGULAR:
+                            inverses[point, found] = inverse
                     found += 1
     counts[point] = found

@@ -48,9 +48,9 @@ class InverseSkinning(nn.Module, ABC):
         frame: Int[Tensor, "point"],
         pose: Float[Tensor, "frame bone 3"],
         translation: Float[Tensor, "frame 3"],
+        weights: Float[Tensor, "point bone"],
     ) -> Float[Tensor, "point 3"]:
         """The one canonical point of each posed point (metres)."""
-        weights = self.weights(posed, frame, pose, translation)
         bones = self.snarf.posed_from_canonical(pose, translation)
         return apply_inverse(blend_bones(weights, bones, frame), posed)
 
@@ -63,7 +63,8 @@ class InverseSkinning(nn.Module, ABC):
         code: Float[Tensor, "frame code"] | None = None,
     ) -> Float[Tensor, "point"]:
         """Occupancy logits at posed points (metres), positive inside."""
-        canonical = self.carry_back(posed, frame, pose, translation)
+        weights = self.weights(posed, frame, pose, translation)
+        canonical = self.carry_back(posed, frame, pose, translation, weights)
         return self.snarf.canonical_logits(canonical, None if code is None else code[frame])
 
 

@@ -94,3 +94,45 @@ def test_covering_covers(spacing):
 def test_covering_refuses_spacings(spacing):
     with pytest.raises(InputError, match="spacing"):
         GridSpec.covering(torch.zeros(3), torch.ones(3), spacing)
+
+
+def bag(table, index, weights):
+    return torch.nn.functional.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+
+
+def interpolation_inputs(count=7):
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(12, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    weights = torch.randn(count, 8, generator=generator, dtype=torch.float64).requires_grad_()
+    return table, torch.randint(12, (count, 8), generator=generator), weights
+
+
+def test_interpolation_and_its_gradients_are_embedding_bag_s():
+    table, index, weights = interpolation_inputs()
+    mine, theirs = interpolate(table, index, weights), bag(table, index, weights)
+    assert torch.allclose(mine, theirs)
+    upstream = torch.randn(mine.shape, dtype=torch.float64)
+    for one, other in zip(
+        torch.autograd.grad(mine, (table, weights), upstream),
+        torch.autograd.grad(theirs, (table, weights), upstream),
+        strict=True,
+    ):
+        assert torch.allclose(one, other)
+
+
+def test_first_and_second_derivatives_of_interpolation():
+    table, index, weights = interpolation_inputs(3)
+    assert torch.autograd.gradcheck(lambda t, w: interpolate(t, index, w), (table, weights))
+    assert torch.autograd.gradgradcheck(lambda t, w: interpolate(t, index, w), (table, weights))
+
+
+def test_slopes_are_the_derivatives_of_the_weights_and_zero_beyond_the_border():
+    points = torch.cat([points_inside(50), points_inside(10) + 5.0])
+    _, weights, slopes = SPEC.corner_slopes(points)
+    assert torch.equal(weights, SPEC.corners(points)[1])
+    assert (slopes[50:] == 0).all()
+    step = 1e-8
+    for axis in range(3):
+        move = step * torch.eye(3, dtype=torch.float64)[axis]
+        change = (SPEC.corners(points + move)[1] - SPEC.corners(points - move)[1]) / (2 * step)
+        assert torch.allclose(slopes[:, axis], change, atol=1e-5)

@@ -1,13 +1,18 @@
 import pytest
 import torch
 
+from avatars.deform.sampled import SampledSkinning
 from avatars.deform.skinning import Skinning, forward_skin
-from avatars.fields.grid import GridSpec
-from avatars.fields.weights import GridSkinning, GridWeights, MlpWeights
+from avatars.fields.affine import MANY_FRAMES
+from avatars.fields.offsets import GridOffsets, MlpOffsets
+from avatars.fields.patches import patched_grid
+from avatars.fields.weights import GridWeights, MlpWeights
 from body_models.skeleton import rigid, rotation_matrices
 
-SPEC = GridSpec((-0.5, -0.5, -0.5), 0.25, (5, 5, 5))
+PART = torch.tensor([[-0.2, -0.2, -0.2], [0.1, 0.1, 0.1]])
+GRID = patched_grid(torch.full((3,), -0.5), torch.full((3,), 0.5), 0.25, [PART], 0.06)
 BONES = 4
+TREE = (-1, 0, 1, 1)
 
 
 def random_weights(count, seed=0):
@@ -15,9 +20,15 @@ def random_weights(count, seed=0):
     return torch.softmax(logits, 1)
 
 
-def grid_weights():
-    field = GridWeights(SPEC, BONES)
-    field.start_from(random_weights(SPEC.count))
+def grid_weights(parents=None):
+    field = GridWeights(GRID, BONES, parents)
+    field.start_from(random_weights(GRID.count))
+    return field
+
+
+def grid_offsets(coefficients=3):
+    field = GridOffsets(GRID, coefficients)
+    field.start_from(0.05 * torch.randn(GRID.count, coefficients, 3, generator=torch.Generator().manual_seed(7)))
     return field
 
 
@@ -33,71 +44,93 @@ def points_and_frames(count=64, frames=3):
     return points, torch.randint(frames, (count,), generator=generator)
 
 
-def test_start_from_comes_back_at_the_nodes():
-    weights = random_weights(SPEC.count)
-    field = grid_weights()
-    assert torch.allclose(field.at_nodes(), weights, atol=1e-3)
-    assert torch.allclose(field(SPEC.nodes()), weights, atol=1e-3)
+def sampled(field, transforms, offsets=None, coefficients=None):
+    shifts = None
+    if offsets is not None:
+        shifts = torch.einsum("nkx,fk->fnx", offsets.at_nodes().unflatten(1, (-1, 3)), coefficients)
+    return SampledSkinning(GRID, field.at_nodes(), transforms, shifts)
 
 
-def test_start_from_one_hot_rows_leaves_every_bone_reachable():
-    field = GridWeights(SPEC, BONES)
-    field.start_from(torch.eye(BONES)[torch.arange(SPEC.count) % BONES])
-    weights = field.at_nodes()
+def exact(field, transforms, offsets=None, coefficients=None):
+    return Skinning(field, transforms, sampled(field, transforms).starts, offsets, coefficients)
+
+
+@pytest.mark.parametrize("parents", [None, TREE])
+def test_start_from_comes_back_at_the_nodes_but_the_rim(parents):
+    weights, field = random_weights(GRID.count), grid_weights(parents)
+    own = torch.ones(GRID.count, dtype=torch.bool)
+    own[field.rim] = False
+    assert torch.allclose(torch.softmax(field.at_nodes(), 1)[own], weights[own], atol=1e-4)
+    assert torch.allclose(field(GRID.patches[0].nodes()[:10]), weights[:10], atol=1e-3)
+
+
+@pytest.mark.parametrize("parents", [None, TREE])
+def test_start_from_one_hot_rows_leaves_every_bone_reachable(parents):
+    field = GridWeights(GRID, BONES, parents)
+    field.start_from(torch.eye(BONES)[torch.arange(GRID.count) % BONES])
+    weights = torch.softmax(field.at_nodes()[: GRID.patches[0].count], 1)
     assert weights.min() > 0
     assert weights.max(1).values.min() > 0.999
 
 
-@pytest.mark.parametrize("make", [grid_weights, lambda: MlpWeights(BONES, width=16, depth=2)])
-def test_rows_are_convex(make):
-    weights = make()(points_and_frames()[0])
+@pytest.mark.parametrize("parents", [None, TREE])
+@pytest.mark.parametrize("make", [grid_weights, lambda p: MlpWeights(BONES, width=16, depth=2, parents=p)])
+def test_rows_are_convex(make, parents):
+    weights = make(parents)(points_and_frames()[0])
     assert weights.shape == (64, BONES)
     assert weights.min() >= 0
     assert torch.allclose(weights.sum(1), torch.ones(64), atol=1e-5)
 
 
-def test_blending_at_nodes_equals_blending_at_points():
-    field, transforms = grid_weights(), random_transforms(3)
-    points, frame = points_and_frames()
-    fast, plain = GridSkinning(field, transforms), Skinning(field, transforms)
+@pytest.mark.parametrize("frames", [1, 3, MANY_FRAMES + 1])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_sampled_and_exact_deformation_agree(frames, shifted):
+    field, transforms = grid_weights(), random_transforms(frames)
+    extra = (grid_offsets(), torch.randn(frames, 3)) if shifted else ()
+    points, frame = points_and_frames(frames=frames)
+    fast, plain = sampled(field, transforms, *extra), exact(field, transforms, *extra)
     assert torch.allclose(fast.blend(points, frame), plain.blend(points, frame), atol=1e-5)
+    assert torch.allclose(fast.shifted(points, frame), plain.shifted(points, frame), atol=1e-5)
+    assert torch.allclose(fast.jacobian(points, frame), plain.jacobian(points, frame), atol=1e-3)
 
 
-def test_gradients_of_both_blends_agree():
+def test_gradients_of_both_deformations_agree():
     gradients = []
-    for skinning in (GridSkinning, Skinning):
-        field = grid_weights().double()
+    for make in (sampled, exact):
+        field, offsets = grid_weights().double(), grid_offsets().double()
         transforms = random_transforms(3).double().requires_grad_()
+        coefficients = torch.eye(3, dtype=torch.float64).requires_grad_()
         points, frame = points_and_frames()
         points = points.double().requires_grad_()
-        loss = forward_skin(skinning(field, transforms), points, frame).square().sum()
-        gradients.append(torch.autograd.grad(loss, [field.logits, transforms, points]))
+        loss = forward_skin(make(field, transforms, offsets, coefficients), points, frame).square().sum()
+        gradients.append(torch.autograd.grad(loss, [field.logits, offsets.basis, transforms, coefficients, points]))
     for fast, plain in zip(*gradients, strict=True):
         assert torch.allclose(fast, plain, atol=1e-9)
 
 
-def test_a_single_frame_blends_like_one_of_several():
-    field, transforms = grid_weights(), random_transforms(2)
-    points, _ = points_and_frames()
-    frame = torch.zeros(len(points), dtype=torch.long)
-    alone = Skinning(field, transforms[:1]).blend(points, frame)
-    assert torch.allclose(alone, Skinning(field, transforms).blend(points, frame), atol=1e-6)
-
-
 def test_equal_transforms_move_rigidly_whatever_the_weights():
-    field = grid_weights()
     transforms = random_transforms(1)[:, :1].expand(1, BONES, 4, 4)
     points, _ = points_and_frames()
-    moved = forward_skin(GridSkinning(field, transforms), points, torch.zeros(len(points), dtype=torch.long))
+    moved = forward_skin(sampled(grid_weights(), transforms), points, torch.zeros(len(points), dtype=torch.long))
     expected = points @ transforms[0, 0, :3, :3].T + transforms[0, 0, :3, 3]
     assert torch.allclose(moved, expected, atol=1e-5)
 
 
-def test_mlp_weights_train():
+@pytest.mark.parametrize("parents", [None, TREE])
+def test_mlp_weights_train(parents):
     torch.manual_seed(0)
-    field = MlpWeights(BONES, width=16, depth=2)
-    points = points_and_frames()[0]
-    field(points)[:, 0].mean().backward()
+    field = MlpWeights(BONES, width=16, depth=2, parents=parents)
+    field(points_and_frames()[0])[:, 0].mean().backward()
     gradients = [parameter.grad for parameter in field.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
     assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_mlp_offsets_start_silent_and_train():
+    torch.manual_seed(0)
+    field = MlpOffsets(5, width=16)
+    offsets = field(points_and_frames()[0])
+    assert offsets.shape == (64, 5, 3)
+    assert offsets.abs().max() == 0
+    (offsets - 1).square().sum().backward()
+    assert field.last.weight.grad.abs().max() > 0
