@@ -1,11 +1,11 @@
-"""What forward skinning buys: SNARF and three baselines on poses far from the training poses, as a Markdown table.
+"""What forward skinning buys: SNARF, learning weights or not, and three baselines on poses far from the training poses.
 
 `python scripts/table_snarf.py [--steps 300] [--seed 0] [--quick] [--scans FOLDER] [--picture out.jpg]`
 
 Without `--scans` the subject is a synthetic clothed person in 12 mild poses, and the tests are random natural poses of
 growing amplitude and named far ones. `--scans` takes a folder of scans with their exact poses of the free body
 (`poses.npz`): the milder half is trained on, the rest tested in three groups. Poses are exact for every method, which
-also knows the body (its shape, its weights); all but the last start from it.
+also knows the body (its shape, its weights); all but the last start from it. Prints a Markdown table.
 """
 
 import argparse
