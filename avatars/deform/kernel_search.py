@@ -1,6 +1,7 @@
 """Launch the fused search kernel: all cores on the CPU, torch's stream on CUDA."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from types import ModuleType
@@ -78,11 +79,17 @@ def _launch(order: Tensor, inputs: list[Tensor], arguments: list[Any], outputs: 
         values = [some, *first, *arguments, *last]
         warp.launch(kernels.search_kernel, dim=stop - start, inputs=values, device=str(device))
 
+    _on_all_cores(run, count, device)
+
+
+def _on_all_cores(run: Callable[[int, int], None], count: int, device: torch.device) -> None:
+    """Launch over 0..count: at once on CUDA, on torch's stream; on the CPU in slices that the cores take in turn."""
+    warp = start_warp()
     if device.type == "cuda":
         with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
             run(0, count)
         return
-    kernels.search_kernel.module.load("cpu")  # compiled once, before the threads want it
+    _kernels().search_kernel.module.load("cpu")  # compiled once, before the threads want it
     slices = min(SLICES * _cores(), count // PARALLEL_POINTS)
     if _cores() == 1 or slices <= 1:
         run(0, count)
@@ -98,6 +105,9 @@ def _field_arguments(
     device = str(field.log_weights.device)
     bones = field.posed_from_canonical.detach()[:, :, :3].contiguous()
     frames, nodes = len(bones), field.coarse_table.shape[1]
+    log_weights = field.log_weights.detach().contiguous()
+    if field.prepared.marks is None:
+        field.prepared.marks = _marks(log_weights)
     offsets = bones.new_zeros(frames, 0, 3) if field.offsets is None else field.offsets.detach().contiguous()
     return [
         _as_warp(bones, kernels.Affine),
@@ -106,10 +116,26 @@ def _field_arguments(
         _as_warp(field.coarse_table.reshape(frames, nodes, 3, 4), kernels.Affine),
         _as_warp(field.starts.influence, warp.uint8),
         _patches(field.grid, device),
-        _as_warp(field.log_weights.detach().contiguous(), warp.float32),
+        _as_warp(log_weights, warp.float32),
+        _as_warp(field.prepared.marks, warp.uint64),
         _as_warp(offsets, warp.vec3),
+        _as_warp(field.starts.reaches(options.least_influence), warp.vec3),
         _limits(options),
     ]
+
+
+def _marks(log_weights: Float[Tensor, "node bone"]) -> Int[Tensor, "node word"]:
+    """Which bones weigh something at each node, a bit each."""
+    warp, kernels = start_warp(), _kernels()
+    words = -(-log_weights.shape[1] // 64)
+    marks = torch.empty(len(log_weights), words, dtype=torch.int64, device=log_weights.device)
+
+    def run(start: int, stop: int) -> None:
+        values = [_as_warp(log_weights[start:stop], warp.float32), _as_warp(marks[start:stop], warp.uint64)]
+        warp.launch(kernels.mark_kernel, dim=stop - start, inputs=values, device=str(log_weights.device))
+
+    _on_all_cores(run, len(log_weights), log_weights.device)
+    return marks
 
 
 def _limits(options: SearchOptions) -> Any:

@@ -28,7 +28,7 @@ class SearchOptions:
     """A bone starts a search where it weighs at least this many 255ths; 0 lets every bone start."""
     reach: float = 0.35
     """Starts farther than this from the field's box are outside the body without a search (metres)."""
-    near: float = 1e-2
+    near: float = 5e-3
     """The fast search changes from its coarse table to the exact field below this residual (metres)."""
     separation: float = 2e-3
     """Roots nearer to each other than this are one (metres)."""

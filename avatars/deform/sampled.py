@@ -16,6 +16,19 @@ COARSEST = 0.035
 """Spacing that the table for a search's first steps may have (metres); a coarser one loses roots."""
 
 
+class SampledWeights:
+    """Log-weights at the nodes of grids, with what a search needs of them in any pose; prepared once a person."""
+
+    def __init__(self, grid: PatchedGrid, log_weights: Float[Tensor, "node bone"]) -> None:
+        self.grid, self.log_weights = grid, log_weights
+        self.coarse_grid, picked = grid.thinned(COARSEST)
+        self.picked: Int[Tensor, "coarse"] = picked.to(log_weights.device)
+        self.at_coarse_nodes = torch.softmax(log_weights.detach()[self.picked], dim=1)
+        self.starts: StartTable = start_table(self.coarse_grid, self.at_coarse_nodes)
+        self.marks: Int[Tensor, "node word"] | None = None
+        """Which bones weigh something at each node, a bit each; filled in by the kernel's first search."""
+
+
 class SampledSkinning:
     """Forward skinning by log-weights and blendshape offsets given at the nodes of grids, for several frames.
 
@@ -29,20 +42,28 @@ class SampledSkinning:
         log_weights: Float[Tensor, "node bone"],
         posed_from_canonical: Float[Tensor, "frame bone 4 4"],
         offsets: Float[Tensor, "frame node 3"] | None = None,
+        prepared: SampledWeights | None = None,
     ) -> None:
         self.grid, self.log_weights, self.offsets = grid, log_weights, offsets
         self.posed_from_canonical = posed_from_canonical
-        self.coarse_grid, self._picked = grid.thinned(COARSEST)
-        self._coarse_weights = torch.softmax(log_weights.detach()[self._picked.to(log_weights.device)], dim=1)
-        self.starts: StartTable = start_table(self.coarse_grid, self._coarse_weights)
+        self.prepared = SampledWeights(grid, log_weights) if prepared is None else prepared
+        self.coarse_grid, self.starts = self.prepared.coarse_grid, self.prepared.starts
+
+    def in_poses(
+        self,
+        posed_from_canonical: Float[Tensor, "frame bone 4 4"],
+        offsets: Float[Tensor, "frame node 3"] | None = None,
+    ) -> "SampledSkinning":
+        """The same weights in other poses, without preparing them again."""
+        return SampledSkinning(self.grid, self.log_weights, posed_from_canonical, offsets, self.prepared)
 
     @cached_property
     def coarse_table(self) -> Float[Tensor, "frame node 12"]:
         """Blended transforms at the coarse nodes, with the offsets there taken into their translations."""
         bones = self.posed_from_canonical.detach()[:, :, :3].flatten(2)
-        table = matmul(self._coarse_weights, bones)
+        table = matmul(self.prepared.at_coarse_nodes, bones)
         if self.offsets is not None:
-            offset = self.offsets.detach()[:, self._picked.to(table.device)]
+            offset = self.offsets.detach()[:, self.prepared.picked]
             table = table.unflatten(2, (3, 4))
             moved = table[..., 3] + matmul(table[..., :3], offset[..., None])[..., 0]
             table = torch.cat([table[..., :3], moved[..., None]], dim=-1).flatten(2)

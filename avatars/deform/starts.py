@@ -1,6 +1,7 @@
 """From which bones a search starts: those that have influence where they would put the point."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -34,6 +35,37 @@ class StartTable:
         number = nearest_nodes(self.grid, points.flatten(0, 1)).reshape(points.shape[:2])
         bone = torch.arange(self.bones, device=points.device)
         return self.influence[number, bone].int()
+
+    @cached_property
+    def _reaches(self) -> dict[int, Float[Tensor, "bone 2 3"]]:
+        return {}
+
+    def reaches(self, least: int) -> Float[Tensor, "bone 2 3"]:
+        """Boxes (lowest, highest corner; metres) beyond which a bone's influence is below `least` for certain.
+
+        Where a bone has influence on the border of the grid, its box has no end there, since points beyond the border
+        take the border's values. A bone without influence anywhere has a box that holds nothing.
+        """
+        if least not in self._reaches:
+            self._reaches[least] = self._boxes(least)
+        return self._reaches[least]
+
+    def _boxes(self, least: int) -> Float[Tensor, "bone 2 3"]:
+        device = self.influence.device
+        lower = torch.full((self.bones, 3), torch.inf, device=device)
+        upper = -lower
+        for patch, offset in zip(self.grid.patches, self.grid.offsets, strict=True):
+            felt = (self.influence[offset : offset + patch.count] >= least).view(*patch.shape, self.bones)
+            for axis in range(3):
+                others = [a for a in range(3) if a != axis]
+                along = felt.amax(others)  # node bone
+                places = patch.lower[axis] + patch.spacing * torch.arange(patch.shape[axis], device=device)
+                low, high = places - 0.51 * patch.spacing, places + 0.51 * patch.spacing
+                if offset == 0:
+                    low[0], high[-1] = -torch.inf, torch.inf
+                lower[:, axis] = torch.minimum(lower[:, axis], torch.where(along, low[:, None], torch.inf).amin(0))
+                upper[:, axis] = torch.maximum(upper[:, axis], torch.where(along, high[:, None], -torch.inf).amax(0))
+        return torch.stack([lower, upper], dim=1)
 
 
 def start_table(grid: PatchedGrid, weights: Float[Tensor, "node bone"]) -> StartTable:

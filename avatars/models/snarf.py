@@ -86,6 +86,7 @@ class Snarf(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.skeleton = options, skeleton
+        self._kept: tuple[tuple[int, int], SampledSkinning] | None = None
         self.register_buffer("joints", joints)
         self.register_buffer("canonical_pose", canonical_pose)
         self.register_buffer("box", box)
@@ -127,8 +128,20 @@ class Snarf(nn.Module):
     def deformation(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> DeformationField:
         """The forward deformation in some poses: on the grid for grid weights, else exact."""
         if isinstance(self.weights, GridWeights):
-            return SampledSkinning(self.weight_grid, self.weights.at_nodes(), posed_from_canonical)
+            if torch.is_grad_enabled():
+                return SampledSkinning(self.weight_grid, self.weights.at_nodes(), posed_from_canonical)
+            return self._unchanging().in_poses(posed_from_canonical)
         return Skinning(self.weights, posed_from_canonical, self._sampled(posed_from_canonical).starts)
+
+    def _unchanging(self) -> SampledSkinning:
+        """The deformation as it was prepared last, unless the weights have changed since."""
+        assert isinstance(self.weights, GridWeights)
+        logits = self.weights.logits
+        version = (logits.data_ptr(), logits._version)
+        if self._kept is None or self._kept[0] != version:
+            identity = torch.eye(4).to(logits).expand(1, len(self.skeleton), 4, 4)
+            self._kept = version, SampledSkinning(self.weight_grid, self.weights.at_nodes(), identity)
+        return self._kept[1]
 
     def _sampled(self, posed_from_canonical: Float[Tensor, "frame bone 4 4"]) -> SampledSkinning:
         """The deformation with an MLP's weights sampled on a grid, constant to gradients."""

@@ -12,8 +12,6 @@ MAX_ACTIVE = wp.constant(24)
 """Bones that may weigh something within one cell; where there are more, the lightest are left out."""
 NEGLIGIBLE = wp.constant(-14.0)
 """Log-weights this far below every corner's largest (weights below 1e-6) are left out of a cell."""
-ATTEMPTS = wp.constant(20)
-"""Tightenings of that limit; bones that even then are too many weigh the same, and the first ones stand for all."""
 
 ActiveInts = wp.types.vector(length=24, dtype=wp.int32)
 ActiveFloats = wp.types.vector(length=24, dtype=wp.float32)
@@ -30,47 +28,68 @@ class Landing:
     jacobian: wp.mat33
 
 
+@wp.kernel(enable_backward=False)
+@no_type_check
+def mark_kernel(log_weights: wp.array2d(dtype=wp.float32), marks: wp.array2d(dtype=wp.uint64)):
+    """Set a bit for each bone that weighs something at a node, 64 bones a word."""
+    node = wp.tid()
+    top = float(-1.0e30)
+    for bone in range(log_weights.shape[1]):
+        top = wp.max(top, log_weights[node, bone])
+    for word in range(marks.shape[1]):
+        bits = wp.uint64(0)
+        last = wp.min(64 * word + 64, log_weights.shape[1])
+        for bone in range(64 * word, last):
+            if log_weights[node, bone] - top > NEGLIGIBLE:
+                bits = bits | (wp.uint64(1) << wp.uint64(bone - 64 * word))
+        marks[node, word] = bits
+
+
 @wp.func
 @no_type_check
-def gather(log_weights: wp.array2d(dtype=wp.float32), at: Place):
+def lightest(peak: ActiveFloats):
+    """Place of the smallest of the peaks."""
+    result = int(0)
+    for q in range(1, MAX_ACTIVE):
+        if peak[q] < peak[result]:
+            result = int(q)
+    return result
+
+
+@wp.func
+@no_type_check
+def gather(log_weights: wp.array2d(dtype=wp.float32), marks: wp.array2d(dtype=wp.uint64), at: Place):
     """The bones active in a cell, their log-weights at its corners, and how many they are."""
     n0 = at.node
     n2 = n0 + at.along_y
     n4 = n0 + at.along_x
     n6 = n4 + at.along_y
-    top = Eight()
-    for corner in range(8):
-        top[corner] = -1.0e30
-    for bone in range(log_weights.shape[1]):
-        top[0] = wp.max(top[0], log_weights[n0, bone])
-        top[1] = wp.max(top[1], log_weights[n0 + 1, bone])
-        top[2] = wp.max(top[2], log_weights[n2, bone])
-        top[3] = wp.max(top[3], log_weights[n2 + 1, bone])
-        top[4] = wp.max(top[4], log_weights[n4, bone])
-        top[5] = wp.max(top[5], log_weights[n4 + 1, bone])
-        top[6] = wp.max(top[6], log_weights[n6, bone])
-        top[7] = wp.max(top[7], log_weights[n6 + 1, bone])
     active = ActiveInts()
     corners = ActiveCorners()
-    count = int(MAX_ACTIVE + 1)
-    least = float(NEGLIGIBLE)
-    attempts = int(0)
-    while count > MAX_ACTIVE and attempts < ATTEMPTS:  # again only where uncommonly many bones weigh something
-        count = int(0)
-        for bone in range(log_weights.shape[1]):
-            value = Eight(
-                log_weights[n0, bone], log_weights[n0 + 1, bone], log_weights[n2, bone], log_weights[n2 + 1, bone],
-                log_weights[n4, bone], log_weights[n4 + 1, bone], log_weights[n6, bone], log_weights[n6 + 1, bone],
-            )  # fmt: skip
-            if wp.max(value - top) > least:
-                if count < MAX_ACTIVE:
-                    active[count] = bone
+    peak = ActiveFloats()
+    count = int(0)
+    for word in range(marks.shape[1]):
+        bits = marks[n0, word] | marks[n0 + 1, word] | marks[n2, word] | marks[n2 + 1, word]
+        bits = bits | marks[n4, word] | marks[n4 + 1, word] | marks[n6, word] | marks[n6 + 1, word]
+        bone = int(64 * word)
+        while bits != wp.uint64(0):
+            if (bits & wp.uint64(1)) != wp.uint64(0):
+                value = Eight(
+                    log_weights[n0, bone], log_weights[n0 + 1, bone], log_weights[n2, bone], log_weights[n2 + 1, bone],
+                    log_weights[n4, bone], log_weights[n4 + 1, bone], log_weights[n6, bone], log_weights[n6 + 1, bone],
+                )  # fmt: skip
+                slot = int(count)
+                if count == MAX_ACTIVE:  # uncommonly many: the lightest makes room
+                    slot = lightest(peak)
+                if count < MAX_ACTIVE or wp.max(value) > peak[slot]:
+                    active[slot] = bone
+                    peak[slot] = wp.max(value)
                     for corner in range(8):
-                        corners[count, corner] = value[corner]
-                count += 1
-        least = 0.7 * least
-        attempts += 1
-    return active, corners, wp.min(count, int(MAX_ACTIVE))
+                        corners[slot, corner] = value[corner]
+                    count = wp.min(count + 1, int(MAX_ACTIVE))
+            bits = bits >> wp.uint64(1)
+            bone += 1
+    return active, corners, count
 
 
 @wp.func

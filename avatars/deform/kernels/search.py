@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# ruff: noqa: RUF046, SIM108, UP018
+# ruff: noqa: RUF046, SIM102, SIM108, UP018
 """Warp kernels of forward search, one source for CPU and CUDA; importing this module starts Warp.
 
 A search runs in two stages. Broyden's method on a coarse table of blended transforms (one fetch an iteration, whatever
@@ -11,7 +11,7 @@ from typing import no_type_check
 
 import warp as wp
 
-from avatars.deform.kernels.field import ActiveCorners, ActiveInts, gather, land, movable
+from avatars.deform.kernels.field import ActiveCorners, ActiveInts, gather, land, mark_kernel, movable
 from avatars.deform.kernels.grids import (
     SINGULAR,
     Affine,
@@ -25,6 +25,8 @@ from avatars.deform.kernels.grids import (
     nearest_node,
 )
 from avatars.deform.roots import MOST_STARTS
+
+__all__ = ["Affine", "Limits", "Patch", "mark_kernel", "search_kernel"]
 
 POLISH_STEPS = wp.constant(8)
 GOAL = wp.constant(0.25)
@@ -86,6 +88,17 @@ def approach(
 
 @wp.func
 @no_type_check
+def between(lower: wp.vec3, x: wp.vec3, upper: wp.vec3):
+    """Whether a point lies in a box; false for what is not a number."""
+    result = int(0)
+    if x[0] >= lower[0] and x[1] >= lower[1] and x[2] >= lower[2]:
+        if x[0] <= upper[0] and x[1] <= upper[1] and x[2] <= upper[2]:
+            result = int(1)
+    return result
+
+
+@wp.func
+@no_type_check
 def repeats(x: wp.vec3, roots: wp.array2d(dtype=wp.vec3), point: int, found: int, separation: float):
     """Whether a point lies by a root found before."""
     result = int(0)
@@ -108,7 +121,9 @@ def search_kernel(
     influence: wp.array2d(dtype=wp.uint8),
     fine: wp.array(dtype=Patch),
     log_weights: wp.array2d(dtype=wp.float32),
+    marks: wp.array2d(dtype=wp.uint64),
     offsets: wp.array2d(dtype=wp.vec3),
+    reaches: wp.array2d(dtype=wp.vec3),
     limits: Limits,
     roots: wp.array2d(dtype=wp.vec3),
     inverses: wp.array2d(dtype=wp.mat33),
@@ -123,7 +138,7 @@ def search_kernel(
     starts = int(0)
     for bone in range(bones.shape[1]):
         start = carry(canonical_from_posed[frame, bone], target)
-        if inside(coarse[0], start, limits.reach) == 1:
+        if between(reaches[bone, 0], start, reaches[bone, 1]) == 1 and inside(coarse[0], start, limits.reach) == 1:
             weight = float(influence[nearest_node(coarse, start), bone])
             slot = int(-1)
             if weight >= float(limits.least):
@@ -142,7 +157,12 @@ def search_kernel(
     found = int(0)
     for number in range(starts):
         start = carry(canonical_from_posed[frame, chosen[number]], target)
-        if repeats(start, roots, point, found, limits.basin) == 0:
+        known_start = repeats(start, roots, point, found, limits.basin)
+        for earlier in range(number):  # bones that move alike start alike
+            other = carry(canonical_from_posed[frame, chosen[earlier]], target)
+            if wp.length_sq(start - other) < limits.separation * limits.separation:
+                known_start = int(1)
+        if known_start == 0:
             near = approach(coarse, table, frame, target, start, limits)
             x = wp.vec3(near[0], near[1], near[2])
             if near[3] < limits.near and repeats(x, roots, point, found, limits.basin) == 0:
@@ -157,7 +177,7 @@ def search_kernel(
                 while step < POLISH_STEPS and size >= GOAL * limits.tolerance:
                     at = locate(fine, x)
                     if at.node != known:
-                        active, corners, count = gather(log_weights, at)
+                        active, corners, count = gather(log_weights, marks, at)
                         known = at.node
                     landing = land(active, corners, count, at, bones, offsets, frame, x, movable(fine[at.patch], x))
                     residual = landing.posed - target
