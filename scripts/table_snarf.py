@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from avatars.fit.baseline_method import BaselineMethod
 from avatars.fit.evaluate import NEAR_SIGMA
 from avatars.fit.loop import LoopOptions, Method, optimise
 from avatars.fit.options import FitOptions, load_preset
@@ -37,7 +38,7 @@ from avatars.fit.scan_method import PosedSnarf, ScanMethod
 from avatars.meshing import extract_surface
 from avatars.metrics import iou
 from avatars.models import snarf_from_body
-from avatars.models.baselines import BackwardSkinning, BaselineMethod, NearestVertexSkinning, PoseConditionedOccupancy
+from avatars.models.baselines import BackwardSkinning, NearestVertexSkinning, PoseConditionedOccupancy
 from avatars.render import frame_camera, render_mesh, tile
 from body_models import InputError
 from data_prep.registration.register import scan_surface

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avatars.fields.occupancy import GridOccupancy
-from avatars.fit.options import FitOptions
+from avatars.fields.occupancy import GridOccupancy, MlpOccupancy
+from avatars.fit.options import FitOptions, LearningRates
 from avatars.fit.pools import PointPools
 from avatars.models.snarf import Snarf
 from body_models import Body
@@ -45,16 +45,7 @@ class ScanMethod:
         """Each kind of parameter with its own step size."""
         snarf, rates = self.module.snarf, self.options.rates
         groups = [{"params": list(snarf.weights.parameters()), "lr": rates.weights}]
-        if isinstance(snarf.occupancy, GridOccupancy):
-            grids = [snarf.occupancy.base, *snarf.occupancy.tables]
-            rest = [p for p in snarf.occupancy.parameters() if all(p is not grid for grid in grids)]
-            groups += [
-                {"params": [snarf.occupancy.base], "lr": rates.base},
-                {"params": list(snarf.occupancy.tables), "lr": rates.features},
-                {"params": rest, "lr": rates.network},
-            ]
-        else:
-            groups.append({"params": list(snarf.occupancy.parameters()), "lr": rates.network})
+        groups += occupancy_groups(snarf.occupancy, rates)
         if self.refine:
             groups.append({"params": [self.module.poses, self.module.translations], "lr": rates.pose})
             groups.append({"params": [snarf.joint_shift], "lr": rates.joints})
@@ -62,24 +53,17 @@ class ScanMethod:
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Binary cross-entropy of occupancy, and bootstrapping terms in the first steps of an MLP."""
-        scans = self._choose_scans(generator)
+        scans = choose_scans(len(self.module.poses), self.options, generator).to(self.module.poses.device)
         points, labels = self.pools.draw(scans, self.options.points, generator)
         pose, translation = self.module.poses[scans], self.module.translations[scans]
         snarf = self.module.snarf
-        code = snarf.pose_code(pose.detach())
-        if code is not None:
-            shown = torch.rand(len(scans), 1, generator=generator) >= self.options.pose_dropout
-            code = code * shown.to(code)
+        code = hidden_at_times(snarf.pose_code(pose.detach()), self.options, generator)
         frame = torch.arange(len(scans), device=pose.device).repeat_interleave(self.options.points)
         logits = snarf(points, frame, pose, translation, code)
         terms = {"occupancy": functional.binary_cross_entropy_with_logits(logits, labels)}
         if snarf.options.network == "mlp" and step < self.options.bootstrap * self.options.steps:
             terms |= self._bootstrap(generator)
         return terms
-
-    def _choose_scans(self, generator: torch.Generator) -> Int[Tensor, "scan"]:
-        count = len(self.module.poses)
-        return torch.randperm(count, generator=generator)[: self.options.scans_per_step].to(self.module.poses.device)
 
     def _bootstrap(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Points along the bones are inside, weights on the body's surface are the body model's (canonical space)."""
@@ -101,3 +85,31 @@ class ScanMethod:
     def canonical_vertices(self) -> Float[Tensor, "vertex 3"]:
         """The registered body's surface in the canonical pose."""
         return self.body.canonical().to(self.module.poses.device)
+
+
+def occupancy_groups(occupancy: GridOccupancy | MlpOccupancy, rates: LearningRates) -> list[dict[str, Any]]:
+    """An occupancy network's grids, features and networks, each with its own step size."""
+    own = list(occupancy.parameters())
+    if not isinstance(occupancy, GridOccupancy):
+        return [{"params": own, "lr": rates.network}]
+    grids = [occupancy.base, *occupancy.tables]
+    return [
+        {"params": [occupancy.base], "lr": rates.base},
+        {"params": list(occupancy.tables), "lr": rates.features},
+        {"params": [p for p in own if all(p is not grid for grid in grids)], "lr": rates.network},
+    ]
+
+
+def choose_scans(count: int, options: FitOptions, generator: torch.Generator) -> Int[Tensor, "scan"]:
+    """The scans of one step."""
+    return torch.randperm(count, generator=generator)[: options.scans_per_step]
+
+
+def hidden_at_times(
+    code: Float[Tensor, "scan code"] | None, options: FitOptions, generator: torch.Generator
+) -> Float[Tensor, "scan code"] | None:
+    """Pose codes, some of them zero, so that the shape without a pose code is learned too."""
+    if code is None:
+        return None
+    shown = torch.rand(len(code), 1, generator=generator) >= options.pose_dropout
+    return code * shown.to(code)

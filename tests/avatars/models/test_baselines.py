@@ -3,12 +3,11 @@
 import pytest
 import torch
 
+from avatars.fit.baseline_method import Baseline, BaselineMethod
 from avatars.fit.loop import step_generator
 from avatars.fit.options import FitOptions
 from avatars.models.baselines import (
     BackwardSkinning,
-    Baseline,
-    BaselineMethod,
     NearestVertexSkinning,
     PoseConditionedOccupancy,
 )

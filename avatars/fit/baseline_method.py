@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avatars.fields.occupancy import GridOccupancy
 from avatars.fit.options import FitOptions
 from avatars.fit.pools import PointPools
+from avatars.fit.scan_method import choose_scans, hidden_at_times, occupancy_groups
 from avatars.models.baselines.inverse import InverseSkinning
 from avatars.models.baselines.pose_conditioned import PoseConditionedOccupancy
 
@@ -41,26 +41,14 @@ class BaselineMethod:
         own = list(occupancy.parameters())
         told = [p for p in self.model.parameters() if p.requires_grad and all(p is not other for other in own)]
         groups = [{"params": told, "lr": rates.weights}] if told else []
-        if not isinstance(occupancy, GridOccupancy):
-            return [*groups, {"params": own, "lr": rates.network}]
-        grids = [occupancy.base, *occupancy.tables]
-        rest = [p for p in own if all(p is not grid for grid in grids)]
-        return [
-            *groups,
-            {"params": [occupancy.base], "lr": rates.base},
-            {"params": list(occupancy.tables), "lr": rates.features},
-            {"params": rest, "lr": rates.network},
-        ]
+        return [*groups, *occupancy_groups(occupancy, rates)]
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Binary cross-entropy of occupancy."""
         options, device = self.options, self.poses.device
-        scans = torch.randperm(len(self.poses), generator=generator)[: options.scans_per_step].to(device)
+        scans = choose_scans(len(self.poses), options, generator).to(device)
         points, labels = self.pools.draw(scans, options.points, generator)
-        code = self.model.pose_code(self.poses[scans])
-        if code is not None:
-            shown = torch.rand(len(scans), 1, generator=generator) >= options.pose_dropout
-            code = code * shown.to(code)
+        code = hidden_at_times(self.model.pose_code(self.poses[scans]), options, generator)
         frame = torch.arange(len(scans), device=device).repeat_interleave(options.points)
         logits = self.model(points, frame, self.poses[scans], self.translations[scans], code)
         return {"occupancy": functional.binary_cross_entropy_with_logits(logits, labels)}
