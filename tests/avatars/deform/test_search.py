@@ -35,7 +35,7 @@ def test_search_inverts_skinning(find, offsets):
     field = field_in(poses("compact", 4), offsets)
     points, frame = surface_points(1000, 4)
     roots = find(carried(field, points, frame), frame, field, OPTIONS)
-    assert (gaps(points, roots) < 1e-3).float().mean() >= 0.985
+    assert (gaps(points, roots) < 1e-3).float().mean() >= 0.99
 
 
 @both
@@ -55,8 +55,8 @@ def test_turning_and_shifting_everything_keeps_the_roots(find):
     posed, frame = queries(here, 500)
     moved = posed @ turn[:3, :3].T + turn[:3, 3]
     one, other = find(posed, frame, here, OPTIONS), find(moved, frame, there, OPTIONS)
-    assert (gap_to_roots(one.canonical, one.point, other) < 1e-3).float().mean() >= 0.985
-    assert (gap_to_roots(other.canonical, other.point, one) < 1e-3).float().mean() >= 0.985
+    assert (gap_to_roots(one.canonical, one.point, other) < 1e-3).float().mean() >= 0.99
+    assert (gap_to_roots(other.canonical, other.point, one) < 1e-3).float().mean() >= 0.99
 
 
 @both
