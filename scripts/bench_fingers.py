@@ -21,9 +21,9 @@ from torch import Tensor
 from avatars.meshing import TriangleMesh, extract_surface
 from avatars.models import Avatar, AvatarInfo, PosedAvatar, SnarfOptions, snarf_from_body
 from avatars.models.parts import curled_fingers, finger_chains, hand_vertices
-from avatars.render import render_mesh
 from body_models import Body, load_anny
 from data_prep.camera import look_at
+from data_prep.pictures import render_mesh
 from data_prep.surface import Surface
 
 VOXEL = 1.5e-3

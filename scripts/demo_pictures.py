@@ -11,10 +11,10 @@ from torch import Tensor
 from avatars import Avatar
 from avatars.fit import Evaluation
 from avatars.meshing import TriangleMesh
-from avatars.render import frame_camera, render_surface, tile
-from avatars.render.mesh import srgb_to_linear
 from body_models.skeleton import rotation_matrices
 from data_prep.camera import Camera
+from data_prep.pictures import frame_camera, render_surface, tile
+from data_prep.pictures.mesh import srgb_to_linear
 from data_prep.registration.register import scan_surface
 from data_prep.scans import Scan
 from data_prep.surface import Surface

@@ -20,7 +20,6 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from avatars.render import frame_camera, render_mesh, tile, write_image
 from body_models import (
     MODEL_NAMES,
     Body,
@@ -37,6 +36,7 @@ from body_models.ict import SOLID_VERTICES, load_ict
 from body_models.motion.rigs import match_joints
 from body_models.skeleton import Skeleton
 from data_prep.camera import Camera
+from data_prep.pictures import frame_camera, render_mesh, tile, write_image
 
 Picture = UInt8[np.ndarray, "height width 3"]
 Pictures = dict[str, Picture]

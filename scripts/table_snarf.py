@@ -39,8 +39,8 @@ from avatars.meshing import extract_surface
 from avatars.metrics import iou
 from avatars.models import snarf_from_body
 from avatars.models.baselines import BackwardSkinning, NearestVertexSkinning, PoseConditionedOccupancy
-from avatars.render import frame_camera, render_mesh, tile
 from body_models import InputError
+from data_prep.pictures import frame_camera, render_mesh, tile
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import label_points, sample_near, sample_uniform
 

@@ -13,9 +13,9 @@ from avatars.export.cameras import follow_cameras
 from avatars.export.motions import motion_for, standing_motion
 from avatars.export.stage import film
 from avatars.models.avatar import Avatar
-from avatars.render import write_video
 from body_models import InputError, Motion
 from data_prep.camera import Camera
+from data_prep.pictures import write_video
 from data_prep.surface import Surface
 
 STANDING_SECONDS = 6.0

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avatars.render import render_surface
-from avatars.render.ground import contact_shadow
-from avatars.render.mesh import BACKGROUND, linear_to_srgb
 from data_prep.camera import Camera
+from data_prep.pictures import render_surface
+from data_prep.pictures.ground import contact_shadow
+from data_prep.pictures.mesh import BACKGROUND, linear_to_srgb
 from data_prep.surface import Surface
 
 AIRBORNE = 0.03

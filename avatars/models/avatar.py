@@ -10,9 +10,9 @@ from torch import Tensor
 from avatars.meshing import TriangleMesh, extract_surface
 from avatars.models.rigged import rigged_body
 from avatars.models.snarf import Snarf
-from avatars.render import RenderedImage, render_mesh
 from body_models import Body, InputError, Skeleton
 from data_prep.camera import Camera
+from data_prep.pictures import RenderedImage, render_mesh
 
 POINTS_AT_ONCE = 60_000
 MARGIN = 0.06

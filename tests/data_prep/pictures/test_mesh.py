@@ -4,10 +4,10 @@ import pytest
 import torch
 import trimesh
 
-from avatars.render import frame_camera, render_mesh, render_surface
-from avatars.render.mesh import BACKGROUND, linear_to_srgb, srgb_to_linear
 from body_models.errors import InputError
 from data_prep.camera import look_at
+from data_prep.pictures import frame_camera, render_mesh, render_surface
+from data_prep.pictures.mesh import BACKGROUND, linear_to_srgb, srgb_to_linear
 from data_prep.surface import Surface
 
 UP = torch.tensor([0.0, 1.0, 0.0])

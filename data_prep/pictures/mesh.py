@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from avatars.render.ground import contact_shadow
 from body_models.errors import InputError
 from data_prep.camera import Camera, look_at
+from data_prep.pictures.ground import contact_shadow
 from data_prep.surface import Surface
 
 BACKGROUND = 0.9

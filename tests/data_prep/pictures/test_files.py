@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avatars.render import tile, write_image, write_video
 from body_models.errors import InputError
+from data_prep.pictures import tile, write_image, write_video
 
 
 def frames(count: int = 6, height: int = 48, width: int = 64) -> list[np.ndarray]:
