@@ -19,7 +19,7 @@ Schema, version 1 (metres, Y up, facing +Z at rest; rotations are axis-angle in 
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 from torch import Tensor
 
 from body_models.body import Body
@@ -36,6 +34,7 @@ from body_models.errors import InputError
 from body_models.skeleton import Skeleton
 from data_prep.atomic import replacing
 from data_prep.scans import Scan
+from data_prep.tensor_files import damaged, read_tensors, write_tensors
 
 VERSION = 1
 INDEX = "dataset.json"
@@ -103,11 +102,11 @@ def write_dataset(dataset: ScanDataset, folder: Path | str) -> None:
     _check_finite(dataset)
     files = [f"scans/{name}.safetensors" for name in _file_names(dataset.names)]
     _withdraw(folder)
-    _write_tensors(folder / "body.safetensors", {name: getattr(dataset.body, name) for name in BODY_SHAPES})
-    _write_tensors(folder / "poses.safetensors", {name: getattr(dataset, name) for name in POSE_SHAPES})
+    write_tensors(folder / "body.safetensors", {name: getattr(dataset.body, name) for name in BODY_SHAPES})
+    write_tensors(folder / "poses.safetensors", {name: getattr(dataset, name) for name in POSE_SHAPES})
     for file, scan in zip(files, dataset.scans, strict=True):
         vertices, faces = np.asarray(scan.vertices, np.float32), np.asarray(scan.faces, np.int32)
-        _write_tensors(folder / file, {"vertices": torch.from_numpy(vertices), "faces": torch.from_numpy(faces)})
+        write_tensors(folder / file, {"vertices": torch.from_numpy(vertices), "faces": torch.from_numpy(faces)})
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(_index(dataset, files), indent=1, allow_nan=False), encoding="utf-8")
 
@@ -132,8 +131,8 @@ def read_dataset(folder: Path | str) -> ScanDataset:
     if not entries or not residuals.isfinite().all():
         raise _damaged(folder / INDEX, "it names no scans, or residuals that are not numbers")
     sizes = {"bone": len(skeleton), "scan": len(entries)}
-    body = _read_tensors(folder / "body.safetensors", BODY_SHAPES, sizes)
-    posed = _read_tensors(folder / "poses.safetensors", POSE_SHAPES, sizes)
+    body = read_tensors(folder / "body.safetensors", BODY_SHAPES, sizes, AGAIN)
+    posed = read_tensors(folder / "poses.safetensors", POSE_SHAPES, sizes, AGAIN)
     return ScanDataset(
         body=Body(skeleton=skeleton, **body),
         names=tuple(name for name, _, _ in entries),
@@ -191,50 +190,12 @@ def _read_index(folder: Path) -> dict[str, Any]:
 def _read_scan(folder: Path, name: str, file: str) -> Scan:
     if not _is_scan_file(file):
         raise _damaged(folder / INDEX, f"scan '{name}' is said to be in {file!r}, outside the folder's scans")
-    tensors = _read_tensors(folder / file, SCAN_SHAPES, {})
+    tensors = read_tensors(folder / file, SCAN_SHAPES, {}, AGAIN)
     return Scan(name=name, vertices=tensors["vertices"].numpy(), faces=tensors["faces"].numpy())
 
 
 def _is_scan_file(file: str) -> bool:
     return re.fullmatch(r"scans/[^/\\:\0]+\.safetensors", file) is not None
-
-
-def _read_tensors(path: Path, shapes: Mapping[str, tuple[str | int, ...]], sizes: Mapping[str, int]) -> dict[str, Any]:
-    """The named tensors of a file, finite and of shapes that agree with each other and with the sizes known."""
-    try:
-        tensors = load(path.read_bytes())  # not mapped from disk, so that the folder can be written again meanwhile
-    except FileNotFoundError as error:
-        raise _damaged(path, "it is missing") from error
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise _damaged(path, str(error)) from error
-    known = dict(sizes)
-    for name, dims in shapes.items():
-        found = tuple(tensors[name].shape) if name in tensors else None
-        if found is None or len(found) != len(dims):
-            raise _damaged(path, f"'{name}' has the shape {found}")
-        expected = tuple(d if isinstance(d, int) else known.setdefault(d, n) for d, n in zip(dims, found, strict=True))
-        if found != expected:
-            raise _damaged(path, f"'{name}' has the shape {found} instead of {expected}")
-        kinds = (torch.int32, torch.int64) if name == "faces" else (torch.float32, torch.float64)
-        if tensors[name].dtype not in kinds or not tensors[name].isfinite().all():
-            raise _damaged(path, f"'{name}' holds values that are not {'indices' if name == 'faces' else 'numbers'}")
-    if "faces" in shapes and tensors["faces"].numel() > 0:
-        lowest, highest = int(tensors["faces"].min()), int(tensors["faces"].max())
-        if lowest < 0 or highest >= known["vertex"]:
-            raise _damaged(path, f"faces name vertices {lowest} to {highest} of {known['vertex']}")
-    return {name: tensors[name] for name in shapes}
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    # clones: safetensors refuses tensors that share memory or are views
-    plain = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }
-    with replacing(path) as temporary:
-        try:
-            save_file(plain, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
 
 
 def _withdraw(folder: Path) -> None:
@@ -285,4 +246,4 @@ def _check_finite(dataset: ScanDataset) -> None:
 
 
 def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} cannot be used: {reason}. To mend the dataset, {AGAIN}.")
+    return damaged(path, reason, AGAIN)

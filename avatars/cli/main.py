@@ -9,23 +9,27 @@ from typing import Annotated
 import tyro
 
 from avatars import __version__
+from avatars.cli.datasets import Datasets
 from avatars.cli.files import Animate, Export, Info
 from avatars.cli.fitting import Evaluate, FitScans
 from avatars.cli.models import Models
 from avatars.cli.motion import Motions
+from avatars.cli.prepare import Prepare
 
 INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
-DESCRIPTION = "Animatable avatars from body scans: fit, animate, export, evaluate. --version tells the version."
+DESCRIPTION = "Animatable avatars from scans and video: prepare, fit, animate, export. --version tells the version."
 
-Verb = FitScans | Animate | Export | Evaluate | Info | Models | Motions
+Verb = Prepare | FitScans | Animate | Export | Evaluate | Info | Models | Motions | Datasets
 Named = (
-    Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
+    Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    | Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Motions, tyro.conf.subcommand("motion")]
+    | Annotated[Datasets, tyro.conf.subcommand("dataset")]
 )
 
 
@@ -64,7 +68,7 @@ def _run(verb: Verb) -> int:
 
 
 def _stopped(arguments: list[str]) -> str:
-    if arguments[0] != "fit-scans":
+    if arguments[0] not in ("prepare", "fit-scans"):
         return "Stopped; nothing was written."
     again = arguments if "--resume" in arguments else [*arguments, "--resume"]
     return f"Stopped; resume with: {shlex.join(['avatars', *again])}"

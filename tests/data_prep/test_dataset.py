@@ -135,7 +135,7 @@ def test_a_failed_write_leaves_the_folder_incomplete(written, monkeypatch):
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("data_prep.dataset.save_file", full_disk)
+    monkeypatch.setattr("data_prep.tensor_files.save_file", full_disk)
     with pytest.raises(InputError, match="No space left"):
         write_dataset(dataset_of("a"), written)
     assert not is_complete(written)

@@ -1,0 +1,77 @@
+"""From a video to a dataset, the whole way; resumable at any moment."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from body_models.errors import InputError
+from data_prep.body_video.prepare import prepare_body
+from data_prep.video.frames import FrameOptions, open_frames
+from data_prep.video.head import prepare_head
+from data_prep.video.job import Job, close_work, open_work
+from data_prep.video.run import PrepareOptions, Run
+from data_prep.video_dataset import VideoDataset
+
+HEAD_MODELS = ("anny-head", "flame", "ict")
+BODY_MODELS = ("anny", "smpl", "smplh", "smplx")
+SMALLEST, LARGEST = 64, 2048
+
+
+@dataclass(frozen=True)
+class _Silent:
+    def __call__(self, *_: object) -> None: ...
+
+
+def prepare_video(
+    source: Path | str,
+    out: Path | str,
+    options: PrepareOptions | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = _Silent(),
+    progress: Callable[[str, int, int], None] = _Silent(),
+) -> VideoDataset:
+    """Turn a video, or a folder of pictures, of one person into the dataset folder `out`.
+
+    Faces (or the body) are detected, a crop is chosen, pictures and masks are written, the model is tracked through
+    all frames, and a report to look at is added. Interrupted work with the same options is gone on with. `say` gets
+    lines of text, `progress` the name of a stage, the steps done and their number. Raises InputError for input that
+    cannot be used, as soon as that is known.
+    """
+    source, out = Path(source), Path(out)
+    options = checked_options(options or PrepareOptions())
+    frames = open_frames(source, FrameOptions(options.start, options.end, options.fps))
+    settings = {name: _plain(value) for name, value in dataclasses.asdict(options).items()}
+    work, continuing = open_work(out, Job.of(source, settings), resume, overwrite)
+    if continuing:
+        say(f"Going on with the work in {work}.")
+    run = Run(frames, out, work, options, say, progress)
+    dataset = prepare_body(run) if options.body else prepare_head(run)
+    close_work(out)
+    return dataset
+
+
+def checked_options(options: PrepareOptions) -> PrepareOptions:
+    """The options with the default model filled in; raises InputError for those that cannot be."""
+    known = BODY_MODELS if options.body else HEAD_MODELS
+    model = options.model or known[0]
+    if model not in known:
+        other = "drop --body" if options.body else "add --body"
+        hint = f"; for {model} {other}" if model in HEAD_MODELS + BODY_MODELS else ""
+        raise InputError(f"Unknown model '{model}' to track; use {', '.join(known)}{hint}.")
+    if not SMALLEST <= options.size <= LARGEST:
+        raise InputError(f"--size {options.size} is not in {SMALLEST} to {LARGEST} pixels; 512 is usual, 256 is quick.")
+    if options.crop not in ("auto", "none"):
+        raise InputError(f"Unknown --crop '{options.crop}'; use auto or none.")
+    if options.focal is not None and not (math.isfinite(options.focal) and options.focal > 0):
+        raise InputError(f"--focal {options.focal} is no focal length; give it in pixels, such as 800.")
+    if options.body and options.landmarks is not None:
+        raise InputError("--landmarks are a face's; drop them, or drop --body.")
+    return dataclasses.replace(options, model=model)
+
+
+def _plain(value: object) -> object:
+    return str(value.absolute()) if isinstance(value, Path) else value
