@@ -17,9 +17,10 @@ def positional_encoding(points: Float[Tensor, "point 3"], octaves: int) -> Float
 
 
 class Mlp(nn.Module):
-    """Hidden layers of one width with Softplus(100); the input joins again at `skip`, a condition at `join`.
+    """Hidden layers of one width; the input joins again at `skip`, a condition at `join`.
 
-    `geometric` starts near a sphere about the origin; the input's first three numbers are then the point (metres).
+    `geometric` starts near a sphere about the origin, with about `centre` there (positive: positive inside); the
+    input's first three numbers are then the point (metres). Activation: Softplus(100) unless another is given.
     """
 
     def __init__(
@@ -32,6 +33,9 @@ class Mlp(nn.Module):
         join: int | None = None,
         condition: int = 0,
         geometric: bool = False,
+        centre: float = 1.0,
+        activation: nn.Module | None = None,
+        normed: bool = True,
     ) -> None:
         super().__init__()
         self.skip, self.join = skip, join
@@ -43,12 +47,12 @@ class Mlp(nn.Module):
             fan_out = outputs if layer == depth else width - (inputs if layer + 1 == skip else 0)
             linear = nn.Linear(fan_in, fan_out)
             if geometric:
-                _geometric_start(linear, last=layer == depth)
+                _geometric_start(linear, layer == depth, centre)
                 if layer in (0, skip):  # the sphere comes of the point alone: its encoding starts silent
                     first = 0 if layer == 0 else width - inputs
                     nn.init.zeros_(linear.weight[:, first + 3 : first + inputs])
-            self.layers.append(weight_norm(linear))
-        self.activation = nn.Softplus(beta=100)
+            self.layers.append(weight_norm(linear) if normed else linear)
+        self.activation = activation or nn.Softplus(beta=100)
 
     def forward(
         self, inputs: Float[Tensor, "point input"], condition: Float[Tensor, "point condition"] | None = None
@@ -66,11 +70,12 @@ class Mlp(nn.Module):
         return hidden
 
 
-def _geometric_start(linear: nn.Linear, last: bool) -> None:
-    """Start near a sphere, positive inside (IGR, section 5, with SNARF's sign)."""
+def _geometric_start(linear: nn.Linear, last: bool, centre: float) -> None:
+    """Start near a sphere (IGR, section 5); `centre` gives the bias of the last layer and the sign inside."""
     if last:
-        nn.init.normal_(linear.weight, -math.sqrt(math.pi) / math.sqrt(linear.in_features), 1e-4)
-        nn.init.constant_(linear.bias, 1.0)
+        slope = -math.copysign(math.sqrt(math.pi) / math.sqrt(linear.in_features), centre)
+        nn.init.normal_(linear.weight, slope, 1e-4)
+        nn.init.constant_(linear.bias, centre)
     else:
         nn.init.normal_(linear.weight, 0.0, math.sqrt(2) / math.sqrt(linear.out_features))
         nn.init.zeros_(linear.bias)

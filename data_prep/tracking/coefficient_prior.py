@@ -21,8 +21,9 @@ TURN_RATE, MOVE_RATE, SIZE_RATE = 1.0, 3.0, 0.5
 _ANGLE_RATE, _EXPRESSION_RATE, _QUICK_RATE = 3.0, 1.5, 4.0
 _WEAK = 2.0
 """Standard deviation of an action beyond the exponential prior: keeps the system regular."""
-_RARE = {"tongueOut": 0.05, "pupilDilateLeft": 0.02, "pupilDilateRight": 0.02, "cheekPuff": 0.5}
-"""Share of the usual mean for actions that landmarks hardly show."""
+_RARE = {"tongueOut": 0.05, "pupilDilateLeft": 0.02, "pupilDilateRight": 0.02, "cheekPuff": 0.5,
+         "eyeBlinkLeft": 4.0, "eyeBlinkRight": 4.0}  # fmt: skip
+"""Share of the usual mean: small for actions that landmarks hardly show, large for blinks, which go all the way."""
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,24 @@ class HeadPoints:
         """Free numbers of a frame beyond its rigid placement: joint angles, then expressions."""
         return len(self.angles) + self.expression.shape[-1]
 
+    def size(self, betas: Float[Tensor, "shape"]) -> Float[Tensor, ""]:
+        """How large an identity's face is, of the template's; linear in the betas."""
+        return 1 + self.size_slope @ betas
+
     def shifted(self, offsets: Float[Tensor, "point 3"]) -> "HeadPoints":
-        """The same points, each beside its place at rest."""
-        return replace(self, rest=self.rest + offsets)
+        """The same points, each beside its place by a shift that grows with the face (metres on the template).
+
+        A shift in metres of the person would make small heads likelier: they need smaller shifts.
+        """
+        return replace(
+            self, rest=self.rest + offsets, shape=self.shape + offsets[..., None] * self.size_slope.to(offsets)
+        )
+
+    @property
+    def size_slope(self) -> Float[Tensor, "shape"]:
+        """Derivative of `size`."""
+        arms = self.rest - self.rest.mean(0)
+        return torch.einsum("pc,pcs->s", arms, self.shape - self.shape.mean(0)) / (arms**2).sum()
 
     def to(self, target: torch.device | torch.dtype) -> "HeadPoints":
         """The same points in another precision or place."""

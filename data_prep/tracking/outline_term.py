@@ -97,7 +97,7 @@ def _supports(rest: Tensor, pivot: Tensor, state: HeadState, measured: Measured)
 
 def _precision(gap: Tensor, extent: Tensor, state: HeadState, measured: Measured, rays: Tensor) -> Tensor:
     """Inverse variance of each ray (picture's units); 0 where the ray tells nothing."""
-    up = -state.rotations[:, :2, 1]
+    up = state.rotations[:, :2, 1]
     level = up.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     upward = (rays @ (up / level)[..., None])[..., 0] > math.cos(_WIDEST)
     scaled = gap / measured.sizes[:, None]

@@ -61,6 +61,7 @@ def iris_weights(landmarks: Float[Tensor, "frame landmark 2"]) -> Float[Tensor, 
         width = (landmarks[:, outer] - landmarks[:, inner]).norm(dim=-1).clamp_min(1e-9)
         seen = ((height / width - _SHUT) / (_OPEN - _SHUT)).clamp(0, 1)
         weights[:, list(iris)] = seen.nan_to_num(0.0)[:, None]
+        weights[:, [iris[2], iris[4]]] = 0.0  # top and bottom are mostly under the lids
     return weights
 
 

@@ -23,12 +23,11 @@ class SharedPrior:
     log_focal: float
     focal_deviation: float
     """0 for a focal length that is known."""
-    iris_points: tuple[tuple[int, int], ...]
-    """Pairs of landmarks an iris apart."""
-    iris_diameter: float
-    iris_deviation: float
+    face_size: float | None
+    """Of the template's, as the irises tell it; None where they tell nothing."""
+    face_deviation: float
     offset_deviations: Float[Tensor, "point"] | None
-    """Of the personal shifts (metres); None for none."""
+    """Of the personal shifts (metres on a face of the template's size); None for none."""
     independent_frames: float
     """So many frames' worth of evidence all frames together are."""
 
@@ -43,6 +42,7 @@ class SharedFit:
 
     state: HeadState
     offsets: Float[Tensor, "point 3"]
+    """Metres on a face of the template's size."""
     energy: float
 
 
@@ -75,12 +75,13 @@ def fit_shared(
             best = replace(current, energy=system.energy)
         else:
             damping = min(damping * 16, 1e3)
-        current = _moved(best, best_system, prior, shared, damping, rigid_only, offsets)
+        current = _moved(data.points, best, best_system, prior, shared, damping, rigid_only, offsets)
     system = _assemble(data, prior, shared, current, rigid_only, offsets)
     return replace(current, energy=system.energy) if system.energy <= best.energy else best
 
 
 def _moved(
+    points: HeadPoints,
     best: SharedFit,
     system: _System,
     prior: CoefficientPrior,
@@ -101,8 +102,9 @@ def _moved(
     shifts = best.offsets
     if offsets and shared.offset_deviations is not None:
         precision = shared.weight(len(best.state)) * shared.offset_deviations.double()[:, None] ** -2
-        matrix = system.normal.offset_matrix * (1 + damping) + torch.diag_embed(precision.expand(-1, 3))
-        pull = system.normal.offset_pull - precision * shifts.double()
+        size = float(points.size(best.state.betas))
+        matrix = size**2 * system.normal.offset_matrix * (1 + damping) + torch.diag_embed(precision.expand(-1, 3))
+        pull = size * system.normal.offset_pull - precision * shifts.double()
         shifts = shifts + 0.7 * torch.linalg.solve(matrix, pull[..., None])[..., 0].to(shifts)
     return SharedFit(state, shifts, best.energy)
 
@@ -131,7 +133,7 @@ def _assemble(
 def _add_shared_prior(
     corner: Tensor, pull: Tensor, shared: SharedPrior, state: HeadState, points: HeadPoints, rigid_only: bool
 ) -> float:
-    """Add the priors of focal length, identity and the irises' width in place; returns their energy."""
+    """Add the priors of focal length, identity and the size of the face in place; returns their energy."""
     belief = shared.weight(len(state))
     precision = 1e12 if shared.focal_deviation == 0 else belief * shared.focal_deviation**-2
     gap = float(state.log_focal) - shared.log_focal
@@ -144,14 +146,10 @@ def _add_shared_prior(
     corner.diagonal()[:-1].add_(belief)
     pull[:-1] -= belief * betas
     energy += belief * float((betas**2).sum()) / 2
-    for first, second in shared.iris_points:
-        arm = (points.rest[first] - points.rest[second]).double()
-        by_betas = (points.shape[first] - points.shape[second]).double()
-        arm = arm + by_betas @ betas
-        width = float(arm.norm())
-        slope = (arm / width) @ by_betas / shared.iris_diameter
-        weight = belief * shared.iris_deviation**-2 / len(shared.iris_points)
-        gap = width / shared.iris_diameter - 1
+    if shared.face_size is not None:
+        slope = points.size_slope.double()
+        weight = belief * shared.face_deviation**-2
+        gap = float(points.size(state.betas)) - shared.face_size
         corner[:-1, :-1] += weight * slope[:, None] * slope
         pull[:-1] -= weight * gap * slope
         energy += weight * gap**2 / 2

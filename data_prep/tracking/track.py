@@ -16,6 +16,7 @@ from data_prep.tracking.coefficient_prior import CoefficientPrior, coefficient_p
 from data_prep.tracking.frame_fit import fit_frames
 from data_prep.tracking.head_motion import head_motion
 from data_prep.tracking.head_points import HeadPoints, head_points
+from data_prep.tracking.iris_scale import iris_face_size
 from data_prep.tracking.measured import LEAST_POINTS, Measured, camera_matrix, measure, pixels
 from data_prep.tracking.motion_model import HeadState, project
 from data_prep.tracking.normal_equations import DataTerm
@@ -31,7 +32,7 @@ from data_prep.tracking.outline_term import Skull, skull
 from data_prep.tracking.point_weights import OUTER_CORNERS, landmark_errors, point_freedom
 from data_prep.tracking.shared_fit import SharedFit, SharedPrior, fit_shared
 from data_prep.tracking.start import focal_starts, scaled_orthographic
-from data_prep.video.face_mesh import FACE_POINTS, LEFT_IRIS, RIGHT_IRIS
+from data_prep.video.face_mesh import FACE_POINTS
 
 Progress = Callable[[str, int, int], None]
 _START_FRAMES = 40
@@ -65,12 +66,14 @@ def track_head(
     observations: Observations,
     progress: Progress | None = None,
     options: TrackingOptions = TrackingOptions(),  # noqa: B008  frozen
+    detector_offsets: Float[Tensor, "landmark 3"] | None = None,
 ) -> HeadTrack:
     """Find the person, the camera and the motion from landmarks and outlines of one head in a video.
 
     Identity and focal length come from frames chosen for variety, then every frame is fitted with both fixed; frames
     without a face get interpolated placements. Unless the intrinsics are given, the principal point is the picture's
-    centre. Raises InputError for arrays that do not fit together, when no face was seen, and for a model that is no
+    centre. `detector_offsets` tell where the detector sees the points beside their places at rest, on anybody (metres).
+    Raises InputError for arrays that do not fit together, when no face was seen, and for a model that is no
     head.
     """
     check_observations(observations, len(points))
@@ -79,6 +82,8 @@ def track_head(
     report = progress or (lambda stage, done, total: None)
     with torch.no_grad():
         task = _task(model.to("cpu"), points.to("cpu"), options)
+        if detector_offsets is not None:
+            task = replace(task, points=task.points.shifted(detector_offsets.to(task.points.rest)))
         measured = measure(observations, options)
         if not bool(measured.seen.any()):
             raise InputError(
@@ -109,16 +114,12 @@ def _person(task: _Task, measured: Measured, known: bool, report: Progress) -> S
     """Identity, focal length and landmark shifts from a choice of frames."""
     options = task.options
     usual = 1.0 if known else prior_focal(options)
-    iris_points: tuple[tuple[int, int], ...] = ()
-    if len(task.points) == FACE_POINTS:
-        iris_points = tuple((iris[a], iris[a + 2]) for iris in (RIGHT_IRIS, LEFT_IRIS) for a in (1, 2))
     shifts = options.personal_deviation * point_freedom(len(task.points))
     shared = SharedPrior(
         log_focal=math.log(usual),
         focal_deviation=0.0 if known else options.focal_deviation,
-        iris_points=iris_points,
-        iris_diameter=options.iris_diameter,
-        iris_deviation=options.iris_deviation,
+        face_size=None,
+        face_deviation=options.iris_deviation,
         offset_deviations=shifts if options.personal_points else None,
         independent_frames=options.independent_frames,
     )
@@ -148,6 +149,8 @@ def _steps(
     offsets: bool = False,
 ) -> SharedFit:
     data = task.data(measured, fit.state, _COARSE_OUTLIER if rigid_only else 1.0)
+    size = iris_face_size(task.points.shifted(fit.offsets), fit.state, measured, task.options.iris_diameter)
+    shared = replace(shared, face_size=size)
     strict = replace(task.prior, slope=_STRICT * task.prior.slope)
     return fit_shared(data, strict, shared, replace(fit, energy=math.inf), steps, rigid_only, offsets)
 
@@ -207,7 +210,8 @@ def _result(
         intrinsics[:2, :2] *= state.log_focal.exp()
     motion = head_motion(model.to("cpu"), task.points, state)
     weights = valid_weights(observations)
-    shifted = pixels(project(task.points, state, fit.offsets), matrix)
+    offsets = fit.offsets * task.points.size(fit.state.betas)
+    shifted = pixels(project(task.points, state, offsets), matrix)
     plain = pixels(project(task.points, state), matrix)
     return HeadTrack(
         betas=motion.betas,
@@ -218,5 +222,5 @@ def _result(
         landmark_errors=landmark_errors(shifted, observations.landmarks, weights),
         tracked=(weights > 0).sum(1) >= LEAST_POINTS,
         surface_errors=landmark_errors(plain, observations.landmarks, weights),
-        point_offsets=fit.offsets,
+        point_offsets=offsets,
     )

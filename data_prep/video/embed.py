@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import huber_loss, normalize
 
 from body_models.body import Body
 from body_models.errors import InputError
@@ -17,9 +16,10 @@ from body_models.model import BodyModel
 from data_prep.camera import Camera, look_at
 from data_prep.pictures import render_surface
 from data_prep.surface import Surface
-from data_prep.video.face_mesh import FACE_POINTS, IRISES, LOWER_LIP, SKIN_POINTS, UPPER_LIP, mirror_points, point_names
-from data_prep.video.face_paint import EYES, IRIS_RADIUS, HeadSurface, direction, head_surface, paint
+from data_prep.video.face_mesh import SKIN_POINTS
+from data_prep.video.face_paint import EYES, HeadSurface, direction, head_surface, paint
 from data_prep.video.mediapipe_runtime import Solution
+from data_prep.video.settle_points import View, no_face, settle
 
 FaceFinder = Callable[[UInt8[np.ndarray, "height width 3"]], Float[np.ndarray, "478 2"] | None]
 """What finds a face's points (pixels) in an sRGB picture; None without a face."""
@@ -29,24 +29,6 @@ _LEAST_CONFIDENCE = 0.3
 """Of a detection; lower than for people, as there is a face in every picture."""
 _BELOW_EYES = 0.03
 """How far below the eyes (metres) the pictures' middle lies."""
-_CANDIDATES, _NEAREST, _BEST = 50_000, 500, 6
-"""Samples of the surface, how many about a first guess are tried for a point, and how many of them make the point."""
-_MOVES = 3
-"""How often a point may move on to the best of the samples around it."""
-_LEAST_FACING = 0.35
-"""Cosine between a view and the surface about a point below which the picture says little about where it is."""
-_ROBUST = 2e-3
-"""Beyond this distance (metres) between a detection and a candidate, errors count linearly."""
-_FEWEST_HITS = 2
-
-
-@dataclass(frozen=True)
-class View:
-    """What was found in one picture of a posed head."""
-
-    vertices: Float[Tensor, "vertex 3"]
-    camera: Camera
-    pixels: Float[Tensor, "468 2"]
 
 
 @dataclass(frozen=True)
@@ -90,9 +72,9 @@ def embed_face_mesh(
     for _ in range(options.rounds):
         colors = paint(head, points)
         if not _look(head, *people[0], colors, front, find):  # in no other view then
-            raise _no_face(model)
+            raise no_face(model)
         views = [view for person in people for view in _look(head, *person, colors, options, find)]
-        points = _settled(head, views, options)
+        points = settle(head, views, options.seed)
     if points is None:
         raise InputError(f"{options.rounds} rounds asked for; the face mesh is found in 1 or more.")
     return points
@@ -167,96 +149,6 @@ def _look(
     return views
 
 
-def _settled(head: HeadSurface, views: list[View], options: EmbeddingOptions) -> Landmarks:
-    """One place on the surface for each point out of many views."""
-    model = head.model
-    places = _symmetric(_first_places(model, views))
-    with_jaw = model.skinning_weights[model.faces][..., model.skeleton.index("jaw")].mean(1) >= 0.5
-    lips = set(UPPER_LIP + LOWER_LIP)
-    others = tuple(point for point in range(SKIN_POINTS) if point not in lips)
-    regions = {others: head.outside, UPPER_LIP: head.outside & ~with_jaw, LOWER_LIP: head.outside & with_jaw}
-    for _ in range(_MOVES):
-        for region, allowed in regions.items():
-            places[list(region)] = _least_error(model, allowed, list(region), places, views, options.seed)
-        places = _symmetric(places)
-    corners, weights = torch.zeros(FACE_POINTS, 3, dtype=torch.long), torch.zeros(FACE_POINTS, 3)
-    for region, allowed in regions.items():
-        faces = model.faces[allowed]
-        found = Surface(model.template, faces).closest(places[list(region)])
-        corners[list(region)], weights[list(region)] = faces[found.face], found.barycentric
-    corners[list(IRISES)], weights[list(IRISES)] = _irises(head)
-    return Landmarks(point_names(), corners, weights)
-
-
-def _first_places(model: BodyModel, views: list[View]) -> Float[Tensor, "468 3"]:
-    """Median over the views of where the points' rays meet the surface, on the template (metres)."""
-    stacked = torch.stack([_back_on(model, view) for view in views])
-    if int(stacked[..., 0].isfinite().sum(0).min()) < _FEWEST_HITS:
-        raise _no_face(model)
-    return stacked.nanmedian(0).values
-
-
-def _back_on(model: BodyModel, view: View) -> Float[Tensor, "468 3"]:
-    """Points of the template (metres) that are seen at a view's detections; NaN where a ray misses the head."""
-    surface = Surface(view.vertices, model.faces)
-    homogeneous = torch.cat([view.pixels, torch.ones_like(view.pixels[:, :1])], dim=1)
-    rays = homogeneous @ torch.linalg.inv(view.camera.intrinsics).T @ view.camera.camera_from_world[:3, :3]
-    rays = normalize(rays, dim=1)
-    hits = surface.cast(view.camera.center.expand_as(rays).contiguous(), rays)
-    face = hits.face.clamp_min(0)
-    at = surface.interpolate(model.template, face, hits.barycentric)
-    return torch.where((hits.face >= 0)[:, None], at, torch.nan)
-
-
-def _least_error(
-    model: BodyModel,
-    allowed: Bool[Tensor, "face"],
-    region: list[int],
-    guess: Float[Tensor, "468 3"],
-    views: list[View],
-    seed: int,
-) -> Float[Tensor, "point 3"]:
-    """Places on the template (metres) near a guess whose projections miss the detections least."""
-    faces = model.faces[allowed]
-    rest = Surface(model.template, faces)
-    samples = rest.sample(_CANDIDATES, torch.Generator().manual_seed(seed))
-    near = torch.cdist(guess[region], samples.points).topk(_NEAREST, largest=False).indices
-    used, place = near.unique(return_inverse=True)
-    normals = normalize(samples.normals[near].mean(1), dim=1)
-    error = torch.zeros(near.shape)
-    for view in views:
-        at = (view.vertices[faces[samples.face[used]]] * samples.barycentric[used][..., None]).sum(1)
-        pixels, depth = view.camera.project(at)
-        miss = (pixels[place] - view.pixels[region][:, None]).norm(dim=-1)
-        metres = miss * float(depth.mean() / view.camera.intrinsics[0, 0])
-        facing = normals @ -view.camera.camera_from_world[2, :3]
-        share = ((facing - _LEAST_FACING / 2) / _LEAST_FACING).clamp(0, 1)
-        error += share[:, None] * huber_loss(metres, torch.zeros_like(metres), reduction="none", delta=_ROBUST)
-    best = error.topk(_BEST, dim=1, largest=False).indices
-    return samples.points[near.gather(1, best)].mean(1)
-
-
-def _symmetric(points: Float[Tensor, "468 3"]) -> Float[Tensor, "468 3"]:
-    """The mean of the points and their mirror image."""
-    mirrored = points[list(mirror_points()[:SKIN_POINTS])] * points.new_tensor([-1.0, 1.0, 1.0])
-    return (points + mirrored) / 2
-
-
-def _irises(head: HeadSurface) -> tuple[Int[Tensor, "10 3"], Float[Tensor, "10 3"]]:
-    """Front of each eye and four points about it: towards the person's left, up, right and down."""
-    model, r = head.model, IRIS_RADIUS
-    offsets = torch.tensor([[0.0, 0.0, 0.0], [r, 0.0, 0.0], [0.0, r, 0.0], [-r, 0.0, 0.0], [0.0, -r, 0.0]])
-    corners, weights = [], []
-    for name, on_eye in zip(EYES, head.eyes, strict=True):
-        faces = model.faces[on_eye]
-        before = model.template_joints[model.skeleton.index(name)] + torch.tensor([0.0, 0.0, 0.1])
-        back = torch.tensor([0.0, 0.0, -1.0]).expand(5, 3).contiguous()
-        hits = Surface(model.template, faces).cast(before + offsets, back)
-        corners.append(faces[hits.face])
-        weights.append(hits.barycentric)
-    return torch.cat(corners), torch.cat(weights)
-
-
 def _check_joints(model: BodyModel) -> None:
     missing = [name for name in ("jaw", *EYES) if name not in model.skeleton.joint_names]
     if missing:
@@ -264,10 +156,3 @@ def _check_joints(model: BodyModel) -> None:
             f"{model.name} has no joint {' and no '.join(missing)}, so its face cannot be followed. "
             "Use a head model: anny-head, flame or ict."
         )
-
-
-def _no_face(model: BodyModel) -> InputError:
-    return InputError(
-        f"MediaPipe sees no face on pictures of the head model {model.name}, so its landmarks cannot be placed. Check "
-        "that the model's file holds a head whose face looks along +Z, in metres and with Y up."
-    )

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from body_models.anny.cache import from_cache
@@ -58,6 +59,8 @@ _MIDLINE = (
 )
 _FIRST_LEFT = 248
 """The skin's points before this one lie on the midline or the right; the left ones follow in the right ones' order."""
+_COMPUTED = 1
+"""Version of how embeddings are computed; counted up when those in people's caches are to be made anew."""
 _EMBEDDINGS = Path(__file__).with_name("embeddings")
 _DAMAGED = (SafetensorError, OSError, KeyError, ValueError)
 
@@ -90,7 +93,7 @@ def face_mesh_landmarks(model: BodyModel) -> Landmarks:
     def bake() -> dict[str, Tensor]:
         return _tensors(embed_face_mesh(model))
 
-    return from_cache(f"face_mesh_{model.name}_{fingerprint(model)}", bake, assemble)
+    return from_cache(f"face_mesh_{_COMPUTED}_{model.name}_{fingerprint(model)}", bake, assemble)
 
 
 def read_face_mesh(path: Path | str, model: BodyModel) -> Landmarks:
@@ -111,11 +114,25 @@ def read_face_mesh(path: Path | str, model: BodyModel) -> Landmarks:
     return _landmarks(corners, weights, model)
 
 
-def write_face_mesh(landmarks: Landmarks, model: BodyModel, path: Path | str) -> None:
+def face_mesh_offsets(model: BodyModel) -> Float[Tensor, "478 3"]:
+    """Where MediaPipe sees the points, beside their places on the model at rest (metres); zero where not measured.
+
+    Its points are not exactly anatomical: it flattens faces a little. `scripts/calibrate_face_mesh.py` measures this on
+    synthetic heads whose truth is known.
+    """
+    shipped = _EMBEDDINGS / f"{model.name}.safetensors"
+    offsets = load_file(shipped).get("offsets") if shipped.is_file() else None
+    return model.template.new_zeros(FACE_POINTS, 3) if offsets is None else offsets.to(model.template)
+
+
+def write_face_mesh(
+    landmarks: Landmarks, model: BodyModel, path: Path | str, offsets: Float[Tensor, "478 3"] | None = None
+) -> None:
     """Keep the points in a small safetensors file that names the model it fits, whole or not at all."""
     made_for = {"name": model.name, "vertices": len(model.template), "fingerprint": fingerprint(model)}
+    tensors = _tensors(landmarks) | ({} if offsets is None else {"offsets": offsets.float().contiguous()})
     with replacing(path) as temporary:
-        save_file(_tensors(landmarks), temporary, metadata={"model": json.dumps(made_for)})
+        save_file(tensors, temporary, metadata={"model": json.dumps(made_for)})
 
 
 def fingerprint(model: BodyModel) -> str:

@@ -15,7 +15,7 @@ from data_prep.tracking import HeadTrack, Observations, track_head
 from data_prep.video.advice import advice
 from data_prep.video.crop import Crops, cut_out, head_crops, whole_picture
 from data_prep.video.detect import FaceDetections, FaceDetector
-from data_prep.video.face_mesh import face_mesh_landmarks
+from data_prep.video.face_mesh import face_mesh_landmarks, face_mesh_offsets
 from data_prep.video.frames import Frame
 from data_prep.video.outline import outline
 from data_prep.video.own_inputs import as_detections, read_landmarks, read_masks
@@ -55,7 +55,8 @@ def prepare_head(run: Run) -> VideoDataset:
         outlines=torch.from_numpy(outlines).float(),
         intrinsics=run.known_intrinsics,
     )
-    track = track_head(model, points, seen, run.progress)
+    own = run.options.landmarks is not None
+    track = track_head(model, points, seen, run.progress, detector_offsets=None if own else face_mesh_offsets(model))
     dataset = _dataset(run, model, detections, quality, crops, track, times, sources)
     write_video_dataset(dataset, run.out)
     dataset = dataclasses.replace(dataset, folder=run.out)

@@ -69,7 +69,8 @@ def close_work(out: Path) -> None:
 def _check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; give --out the name of a folder for the dataset.")
-    if (out / "dataset.json").is_file() and not overwrite:
+    finished = (out / "dataset.json").is_file() and not (out / WORK / "job.json").is_file()
+    if finished and not overwrite:
         raise InputError(f"'{out}' holds a finished dataset; name another --out, or add --overwrite to replace it.")
     if out.is_dir():
         foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in (*OURS, *REPORT))

@@ -38,11 +38,14 @@ FLAG_WORDS = {
     "hand": "hand over the face",
     "blur": "blurred",
     "out_of_frame": "partly outside the picture",
-    "profile": "turned too far away",
-    "dark": "too dark",
+    "profile": "turned far to the side",
+    "dark": "dark",
     "other_shot": "another shot",
-    "small_face": "face too small",
+    "small_face": "small face",
     "two_faces": "more than one face",
+    "poor_fit": "the model does not fit",
+    "no_person": "nobody in the picture",
+    "two_people": "more than one person",
 }
 """What the flags of a frame mean, in a few words."""
 

@@ -11,7 +11,7 @@ from body_models import load_body_model
 from body_models.errors import InputError
 from body_models.landmarks import Landmarks
 from data_prep.tracking import TrackingOptions, track_head
-from data_prep.video.face_mesh import face_mesh_landmarks
+from data_prep.video.face_mesh import RIGHT_IRIS, face_mesh_landmarks
 from tests.data_prep.tracking.cases import flame_like
 from tests.data_prep.tracking.synthetic import observe, rotation_errors, truth
 
@@ -40,7 +40,9 @@ def tracked():
 
 def test_a_known_head_is_recovered():
     true = truth(head(), 300, 2, focal=600.0, spread=0.6)
-    found = track_head(head(), points(), observe(head(), points(), true, 0.005), options=TrackingOptions())
+    eyes = points().on(head().body(true.betas).vertices)
+    options = TrackingOptions(iris_diameter=float((eyes[RIGHT_IRIS[1]] - eyes[RIGHT_IRIS[3]]).norm()))
+    found = track_head(head(), points(), observe(head(), points(), true, 0.005), options=options)
     assert float(rotation_errors(found.poses[:, 0], true.poses[:, 0]).mean()) < 2
     assert float((found.expressions - true.expressions).abs().mean()) < 0.04
     assert abs(math.log(float(found.intrinsics[0, 0]) / true.focal)) < math.log(1.15)

@@ -142,3 +142,14 @@ def test_a_damaged_file_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(InputError, match="no face mesh embedding"):
         read_face_mesh(path, MODEL)
+
+
+def test_points_of_another_head_are_computed_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVATARS_CACHE", str(tmp_path))
+    calls = []
+    monkeypatch.setattr("data_prep.video.embed.embed_face_mesh", lambda model: calls.append(model) or POINTS)
+    other = replace(MODEL, name="flame")
+    first, second = face_mesh_landmarks(other), face_mesh_landmarks(other)
+    assert len(calls) == 1
+    assert (first.on(MODEL.template) == second.on(MODEL.template)).all()
+    assert len(list(tmp_path.iterdir())) == 1
