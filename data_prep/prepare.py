@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from body_models.errors import InputError
+from body_models.load import load_body_model
 from data_prep.body_video.prepare import prepare_body
-from data_prep.video.frames import FrameOptions, open_frames
+from data_prep.video.frame_source import FrameOptions, VideoInfo
+from data_prep.video.frames import open_frames
 from data_prep.video.head import prepare_head
 from data_prep.video.job import Job, close_work, open_work
+from data_prep.video.own_inputs import read_landmarks, read_masks
 from data_prep.video.run import PrepareOptions, Run
 from data_prep.video_dataset import VideoDataset
 
@@ -44,6 +47,8 @@ def prepare_video(
     source, out = Path(source), Path(out)
     options = checked_options(options or PrepareOptions())
     frames = open_frames(source, FrameOptions(options.start, options.end, options.fps))
+    _check_own_input(options, frames.info)
+    load_body_model(options.model or "")  # before any work is begun; raises for files that are missing
     settings = {name: _plain(value) for name, value in dataclasses.asdict(options).items()}
     work, continuing = open_work(out, Job.of(source, settings), resume, overwrite)
     if continuing:
@@ -51,6 +56,8 @@ def prepare_video(
     run = Run(frames, out, work, options, say, progress)
     dataset = prepare_body(run) if options.body else prepare_head(run)
     close_work(out)
+    for note in frames.notes:
+        say(note)
     return dataset
 
 
@@ -71,6 +78,14 @@ def checked_options(options: PrepareOptions) -> PrepareOptions:
     if options.body and options.landmarks is not None:
         raise InputError("--landmarks are a face's; drop them, or drop --body.")
     return dataclasses.replace(options, model=model)
+
+
+def _check_own_input(options: PrepareOptions, info: VideoInfo) -> None:
+    """Raise InputError for landmarks or masks that cannot be used, before any work is done."""
+    if options.landmarks is not None:
+        read_landmarks(options.landmarks, info.frame_count, info.width, info.height)
+    if options.masks is not None:
+        read_masks(options.masks, info.frame_count, info.width, info.height)
 
 
 def _plain(value: object) -> object:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from data_prep.synthetic_heads import TalkingHead, make_talking_head
 from data_prep.video.detect import FaceDetector, join
-from data_prep.video.face_mesh import face_mesh_landmarks, mirror_points, read_face_mesh, write_face_mesh
-from data_prep.video.frames import Frame
+from data_prep.video.face_mesh import face_mesh_landmarks, read_face_mesh, write_face_mesh
+from data_prep.video.face_points import mirror_points
+from data_prep.video.frame_source import Frame
 from data_prep.video.quality import judge
 
 NOISE, PRIOR = 0.02, 0.004

@@ -22,18 +22,9 @@ from body_models.model import BodyModel
 from data_prep.pictures import render_surface, write_image
 from data_prep.surface import Surface
 from data_prep.video.embed import EmbeddingOptions, embed_face_mesh, mediapipe_finder, opaque, view_camera
-from data_prep.video.face_mesh import (
-    BROWS,
-    FACE_OVAL,
-    IRISES,
-    LANDMARKS_68,
-    LEFT_EYE,
-    LIPS,
-    NOSE,
-    RIGHT_EYE,
-    write_face_mesh,
-)
+from data_prep.video.face_mesh import write_face_mesh
 from data_prep.video.face_paint import HeadSurface, head_surface, paint
+from data_prep.video.face_points import BROWS, FACE_OVAL, IRISES, LANDMARKS_68, LEFT_EYE, LIPS, NOSE, RIGHT_EYE
 
 GROUPS = {
     "oval": FACE_OVAL,

@@ -70,7 +70,9 @@ class Prepare:
                 progress=progress.stage,
             )
         used = sum(frame.use for frame in dataset.frames)
+        count = len(dataset.warnings)
+        warnings = f", {count} warning{'' if count == 1 else 's'}" if count else ""
         return (
-            f"Dataset of {len(dataset.frames)} frames, {used} of them usable: {self.out}. "
+            f"Dataset of {len(dataset.frames)} frames, {used} of them usable{warnings}: {self.out}. "
             f"Look at {self.out / 'summary.html'} first."
         )

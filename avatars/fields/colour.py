@@ -1,5 +1,7 @@
 """Canonical colour fields, told the posed normal, the expression and the geometry's feature, but no view direction."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,7 +53,7 @@ class ColourField(nn.Module):
         self.squeeze = nn.Linear(condition, SQUEEZED) if condition else None
         inputs = 3 + 6 * octaves + 3 + (SQUEEZED if condition else 0) + feature_size + self.grids.size
         self.mlp = Mlp(inputs, 3, width, depth, activation=nn.ReLU())
-        last = self.mlp.layers[-1]
+        last: Any = self.mlp.layers[-1]
         with torch.no_grad():
             last.weight = FIRST_SPREAD * last.weight
             last.bias.copy_(torch.atanh(2 * torch.tensor(FIRST_COLOUR) - 1))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from data_prep.body_video.detections import KEYPOINTS, BodyObservation
-from data_prep.video.frames import Frame
+from data_prep.video.frame_source import Frame
 from data_prep.video.mediapipe_runtime import Solution
 
 LOOK_AROUND = 1.0

@@ -17,7 +17,7 @@ from data_prep.body_video.detector import BodyDetector
 from data_prep.body_video.fit import BodyTrack, track_body
 from data_prep.body_video.silhouette import MaskOf
 from data_prep.video.crop import Crops, cut_out, fixed_crop, whole_picture
-from data_prep.video.frames import Frame
+from data_prep.video.frame_source import Frame
 from data_prep.video.matting import refine_alpha
 from data_prep.video.own_inputs import read_masks
 from data_prep.video.report import write_report
@@ -166,7 +166,7 @@ def _dataset(
             f"made from {run.source.info.path.name}, {run.size[0]} x {run.size[1]} pixels",
             f"landmarks are MediaPipe's {len(KEYPOINTS)} pose keypoints",
             "focal length given" if run.options.focal is not None else "focal length estimated from the keypoints",
-            *run.source.notes,
+            *run.notes(PEOPLE),
         ),
     )
 

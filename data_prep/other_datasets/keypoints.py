@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from data_prep.video.face_mesh import FACE_POINTS, LANDMARKS_68, LEFT_IRIS, RIGHT_IRIS
+from data_prep.video.face_points import FACE_POINTS, LANDMARKS_68, LEFT_IRIS, RIGHT_IRIS
 
 
 def face_points(

@@ -7,7 +7,7 @@ from torch import Tensor
 from data_prep.tracking.head_points import HeadPoints
 from data_prep.tracking.measured import Measured
 from data_prep.tracking.motion_model import HeadState, camera_points, place_points
-from data_prep.video.face_mesh import FACE_POINTS, LEFT_IRIS, RIGHT_IRIS
+from data_prep.video.face_points import FACE_POINTS, LEFT_IRIS, RIGHT_IRIS
 
 _FRONTAL = 0.75
 """Quantile of the measured widths that counts: irises seen from the side look narrower."""

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from data_prep.video.face_mesh import (
+from data_prep.video.face_points import (
     BROWS,
     FACE_OVAL,
     FACE_POINTS,

@@ -32,7 +32,7 @@ from data_prep.tracking.outline_term import Skull, skull
 from data_prep.tracking.point_weights import OUTER_CORNERS, landmark_errors, point_freedom
 from data_prep.tracking.shared_fit import SharedFit, SharedPrior, fit_shared
 from data_prep.tracking.start import focal_starts, scaled_orthographic
-from data_prep.video.face_mesh import FACE_POINTS
+from data_prep.video.face_points import FACE_POINTS
 
 Progress = Callable[[str, int, int], None]
 _START_FRAMES = 40

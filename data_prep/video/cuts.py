@@ -1,5 +1,6 @@
 """Number the shots of a video: a cut changes the layout of the picture and its colours at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +87,13 @@ class ShotCounter:
         self._last[self.scene] = now
         return cut
 
-    def resume(self, rgb: UInt8[np.ndarray, "height width 3"], scenes: Int[np.ndarray, "frame"]) -> None:
-        """Go on after a frame, given the shots of all frames up to it; shots before its own are not found again."""
+    def resume(
+        self, scenes: Int[np.ndarray, "frame"], pictures: Mapping[int, UInt8[np.ndarray, "height width 3"]]
+    ) -> None:
+        """Go on after the frames of these shots, given a late picture of each; a shot without is not found again."""
         self.scene, self._highest = int(scenes[-1]), int(scenes.max())
-        self._last = {self.scene: signature(rgb)}
+        seen = {scene: signature(rgb) for scene, rgb in pictures.items()}
+        self._last = {scene: one for scene, one in seen.items() if one.tells}
 
     def _returned(self, now: Signature) -> int:
         """Number of the earlier shot that looks like this frame, or a new one."""

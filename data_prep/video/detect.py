@@ -1,5 +1,6 @@
 """Follow one face through a video: landmarks, hands over it, sharpness, and the shots."""
 
+from collections.abc import Mapping
 from types import TracebackType
 
 import numpy as np
@@ -16,7 +17,7 @@ from data_prep.video.detections import (
     write_detections,
 )
 from data_prep.video.faces import Face, FaceFinder
-from data_prep.video.frames import Frame
+from data_prep.video.frame_source import Frame
 from data_prep.video.hands import HandFinder
 from data_prep.video.mediapipe_runtime import start_opencv
 
@@ -73,13 +74,12 @@ class FaceDetector:
             scene=self._shots.scene,
         )
 
-    def resume(self, frame: Frame, earlier: FaceDetections) -> None:
-        """Go on after `frame`, the last one of those looked at earlier.
+    def resume(self, earlier: FaceDetections, pictures: Mapping[int, UInt8[np.ndarray, "height width 3"]]) -> None:
+        """Go on after the frames looked at earlier, given a late picture of each shot (see `shot_frames`).
 
-        At a multiple of RESTART this goes on as without a break, but a shot from before the break that returns counts
-        as a new one.
+        At a multiple of RESTART this goes on as without a break.
         """
-        self._shots.resume(frame.rgb, earlier.scene)
+        self._shots.resume(earlier.scene, pictures)
         seen = np.flatnonzero(earlier.found & (np.arange(len(earlier)) >= _shot_begin(earlier.scene)))
         self._followed, self._unseen = None, len(earlier) - _shot_begin(earlier.scene)
         if len(seen):
@@ -98,6 +98,16 @@ class FaceDetector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def shot_frames(earlier: FaceDetections) -> dict[int, int]:
+    """The frame of each shot by which it is known again: the last that shows the face, or the last one."""
+    frames = {}
+    for scene in np.unique(earlier.scene).tolist():
+        among = np.flatnonzero(earlier.scene == scene)
+        seen = among[earlier.found[among]]
+        frames[scene] = int(seen[-1] if len(seen) else among[-1])
+    return frames
 
 
 def choose(faces: list[Face], followed: Face | None, unseen: int, width: int, height: int) -> Face | None:

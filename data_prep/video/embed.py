@@ -16,8 +16,8 @@ from body_models.model import BodyModel
 from data_prep.camera import Camera, look_at
 from data_prep.pictures import render_surface
 from data_prep.surface import Surface
-from data_prep.video.face_mesh import SKIN_POINTS
 from data_prep.video.face_paint import EYES, HeadSurface, direction, head_surface, paint
+from data_prep.video.face_points import SKIN_POINTS
 from data_prep.video.mediapipe_runtime import Solution
 from data_prep.video.settle_points import View, no_face, settle
 

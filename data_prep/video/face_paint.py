@@ -10,7 +10,7 @@ from torch import Tensor
 from body_models.landmarks import Landmarks
 from body_models.model import BodyModel
 from data_prep.surface import Surface
-from data_prep.video.face_mesh import LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
+from data_prep.video.face_points import LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
 
 IRIS_RADIUS = 5.85e-3
 """Of an iris (metres); people differ by some 4 % only."""

@@ -14,9 +14,9 @@ from body_models.model import BodyModel
 from data_prep.tracking import HeadTrack, Observations, track_head
 from data_prep.video.advice import advice
 from data_prep.video.crop import Crops, cut_out, head_crops, whole_picture
-from data_prep.video.detect import FaceDetections, FaceDetector
+from data_prep.video.detect import FaceDetections, FaceDetector, shot_frames
 from data_prep.video.face_mesh import face_mesh_landmarks, face_mesh_offsets
-from data_prep.video.frames import Frame
+from data_prep.video.frame_source import Frame
 from data_prep.video.outline import outline
 from data_prep.video.own_inputs import as_detections, read_landmarks, read_masks
 from data_prep.video.people import PersonSegmenter
@@ -33,6 +33,9 @@ FEWEST = 3
 """Frames with a face that are needed."""
 POOR_FIT = 0.12
 """Mean landmark error, as a share of the distance between the eyes, above which a frame is left out."""
+
+STRANGE = 3.0
+"""Standard deviations of an identity parameter from which a face is no usual person's."""
 
 
 def prepare_head(run: Run) -> VideoDataset:
@@ -83,7 +86,7 @@ def _faces(run: Run) -> tuple[FaceDetections, Float[np.ndarray, "frame"], list[i
 @contextmanager
 def _face_rows(
     run: Run,
-) -> Iterator[tuple[Callable[[Frame], dict[str, np.ndarray]], Callable[[Frame, dict[str, np.ndarray]], None] | None]]:
+) -> Iterator[tuple[Callable[[Frame], dict[str, np.ndarray]], Callable[[dict[str, np.ndarray]], None] | None]]:
     """What to note of every frame: the detected face, or nothing where the user brings landmarks."""
 
     def when(frame: Frame) -> dict[str, np.ndarray]:
@@ -94,9 +97,11 @@ def _face_rows(
         return
     with FaceDetector() as detector:
 
-        def resume(frame: Frame, rows: dict[str, np.ndarray]) -> None:
+        def resume(rows: dict[str, np.ndarray]) -> None:
             names = [field.name for field in dataclasses.fields(FaceDetections)]
-            detector.resume(frame, FaceDetections(**{name: rows[name] for name in names}))
+            earlier = FaceDetections(**{name: rows[name] for name in names})
+            shots = {shot: next(run.source.frames(frame)).rgb for shot, frame in shot_frames(earlier).items()}
+            detector.resume(earlier, shots)
 
         yield (lambda frame: detector(frame).row() | when(frame)), resume
 
@@ -110,8 +115,8 @@ def _check_faces(run: Run, detections: FaceDetections) -> None:
         )
     if count < FEWEST:
         raise InputError(
-            f"Only {count} of the {len(detections)} frames of {path} show a face, too few to track a head. Choose "
-            "another part with --start and --end."
+            f"{path} shows a face in {count} of {len(detections)} frames, too few to track a head. Choose another part "
+            "with --start and --end."
         )
     if count < 0.5 * len(detections):
         run.say(f"Only {count} of {len(detections)} frames show a face; --start and --end choose a part.")
@@ -197,9 +202,19 @@ def _dataset(
         expressions=track.expressions,
         landmarks=torch.from_numpy(crops.to_crop(detections.landmarks)).float(),
         landmark_weights=torch.from_numpy(quality.landmark_weights).float(),
-        warnings=(*advice(quality, sources), *_poor_fits(poor, sources)),
+        warnings=(*advice(quality, sources), *_strange_face(track), *_poor_fits(poor, sources)),
         notes=_notes(run, crops),
     )
+
+
+def _strange_face(track: HeadTrack) -> list[str]:
+    """A warning for a face that the model's people hardly have."""
+    if float(track.betas.abs().max()) < STRANGE:
+        return []
+    return [
+        "the face is unlike those of people: a drawing or a mask, or landmarks that are off? Look at contact_sheet.png "
+        "before going on"
+    ]
 
 
 def _poor_fits(poor: np.ndarray, sources: list[int]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from body_models.errors import InputError
-from data_prep.video.frames import FrameOptions, FrameSource, Picture, Rgb
+from data_prep.video.frame_source import FrameOptions, FrameSource, Picture, Rgb
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height

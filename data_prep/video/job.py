@@ -21,15 +21,15 @@ class Job:
     """What a work folder was made for."""
 
     source: str
-    stamp: tuple[int, int]
-    """Size and time of change of the source, so that another video under the same name is noticed."""
+    stamp: tuple[int, ...]
+    """Sizes and times of change of all input, so that another video under the same name is noticed."""
     options: dict[str, Any]
 
     @staticmethod
     def of(source: Path, options: dict[str, Any]) -> "Job":
         """The job of a video or a folder of pictures."""
-        stat = source.stat()
-        return Job(str(source.absolute()), (stat.st_size, stat.st_mtime_ns), json.loads(json.dumps(options)))
+        stamps = [_stamp(path) for path in (source, *_own_input(options))]
+        return Job(str(source.absolute()), sum(stamps, ()), json.loads(json.dumps(options)))
 
     def stored(self) -> dict[str, Any]:
         """As JSON gives it back."""
@@ -42,9 +42,10 @@ def open_work(out: Path, job: Job, resume: bool, overwrite: bool) -> tuple[Path,
 
     Interrupted work of another job is cleared away, unless `resume` insists on going on; a finished dataset only when
     `overwrite` says so. Raises InputError otherwise, for a folder that holds anything else than what `avatars prepare`
-    writes, and for a place that cannot be written.
+    writes, for input inside it, and for a place that cannot be written.
     """
     _check_out(out, overwrite)
+    _check_input(out, job)
     work = out / WORK
     record = work / "job.json"
     changed = _differences(record, job)
@@ -55,9 +56,9 @@ def open_work(out: Path, job: Job, resume: bool, overwrite: bool) -> tuple[Path,
         )
     if not changed:
         return work, True
+    _write_record(record, {})  # so that the folder is known to be ours if clearing it is interrupted
     _clear(out)
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(job.stored(), indent=1), encoding="utf-8")
+    _write_record(record, job.stored())
     return work, False
 
 
@@ -69,16 +70,43 @@ def close_work(out: Path) -> None:
 def _check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; give --out the name of a folder for the dataset.")
-    finished = (out / "dataset.json").is_file() and not (out / WORK / "job.json").is_file()
-    if finished and not overwrite:
+    index, record = out / "dataset.json", out / WORK / "job.json"
+    if index.is_file() and not record.is_file() and not overwrite:
         raise InputError(f"'{out}' holds a finished dataset; name another --out, or add --overwrite to replace it.")
     if out.is_dir():
-        foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in (*OURS, *REPORT))
+        ours = (*OURS, *REPORT) if index.is_file() or record.is_file() else ()
+        foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in ours)
         foreign = [name for name in foreign if not name.startswith(".")]
         if foreign:
             raise InputError(
                 f"'{out}' holds other files ('{foreign[0]}'), which would mix with the dataset; name a new folder."
             )
+
+
+def _check_input(out: Path, job: Job) -> None:
+    for path in (Path(job.source), *_own_input(job.options)):
+        if path.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"'{path}' is inside '{out}', which is emptied for the dataset; name another --out.")
+
+
+def _own_input(options: dict[str, Any]) -> list[Path]:
+    """Files and folders that the user brings besides the video."""
+    return [Path(options[name]) for name in ("landmarks", "masks") if options.get(name) is not None]
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Number, sizes and latest time of change of a file, or of the files in a folder; raises InputError for neither."""
+    try:
+        files = [file.stat() for file in path.iterdir() if file.is_file()] if path.is_dir() else [path.stat()]
+    except OSError as error:
+        raise InputError(f"Cannot read '{path}': {error.strerror}. Check the name.") from error
+    times = [file.st_mtime_ns for file in files]
+    return len(files), sum(file.st_size for file in files), max(times, default=0)
+
+
+def _write_record(record: Path, values: dict[str, Any]) -> None:
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
 def _differences(record: Path, job: Job) -> str:
@@ -99,10 +127,11 @@ def _differences(record: Path, job: Job) -> str:
 
 def _clear(out: Path) -> None:
     """Remove what an earlier run left; its dataset.json first, so that what remains is no dataset."""
+    work = out / WORK
+    inside = [entry for entry in work.iterdir() if entry.name != "job.json"]
+    others = [out / name for name in (*OURS, *REPORT) if name != WORK]
     try:
-        (out / "dataset.json").unlink(missing_ok=True)
-        for name in (*OURS, *REPORT):
-            place = out / name
+        for place in (out / "dataset.json", *others, *inside):
             if place.is_dir():
                 shutil.rmtree(place)
             else:

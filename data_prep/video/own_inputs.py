@@ -10,7 +10,7 @@ from PIL import Image
 
 from body_models.errors import InputError
 from data_prep.video.detections import FACE_POINTS, FaceDetections
-from data_prep.video.face_mesh import LANDMARKS_68
+from data_prep.video.face_points import LANDMARKS_68
 
 MASK_SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 FAR_OUTSIDE = 2.0

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from data_prep.video.detections import FACE_POINTS, FaceDetections
-from data_prep.video.face_mesh import LEFT_EYE, LIPS, RIGHT_EYE, mirror_points
+from data_prep.video.face_points import LEFT_EYE, LIPS, RIGHT_EYE, mirror_points
 
 BLURRED, HEAVILY_BLURRED = 0.45, 0.1
 """Sharpness below these shares of the video's own median: a face of 128 pixels softened by about 0.8 and 1.8 pixels."""

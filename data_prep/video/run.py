@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from data_prep.video.frames import Frame, FrameSource
+from data_prep.video.frame_source import Frame, FrameSource
 from data_prep.video.shards import PART, Arrays, Shards
 
 
@@ -65,22 +65,20 @@ class Run:
         self,
         stage: str,
         row_of: Callable[[Frame], Arrays],
-        resume: Callable[[Frame, dict[str, np.ndarray]], None] | None = None,
+        resume: Callable[[dict[str, np.ndarray]], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """Arrays of a pass over all frames, kept on disk part by part, and gone on with after an interruption.
 
-        `resume` is told the last frame and the rows of before the interruption, when there was one.
+        `resume` is told the rows of before the interruption, when there was one.
         """
         shards = Shards(self.work, stage.replace(" ", "_"))
         if not shards.finished:
             first = len(shards)
-            frames = self.source.frames(max(0, first - 1))
-            last = next(frames, None) if first else None
-            if last is not None and resume is not None:
-                resume(last, shards.read())
-            for rows in self._parts(stage, frames, row_of, first):
-                shards.append(rows)
-            shards.finish(self.source.notes)
+            if first and resume is not None:
+                resume(shards.read())
+            for rows in self._parts(stage, self.source.frames(first), row_of, first):
+                shards.append(rows, self.source.notes)
+            shards.finish()
         self.progress(stage, len(shards), len(shards))
         return shards.read()
 

@@ -12,8 +12,16 @@ from body_models.landmarks import Landmarks
 from body_models.model import BodyModel
 from data_prep.camera import Camera
 from data_prep.surface import Surface
-from data_prep.video.face_mesh import FACE_POINTS, IRISES, LOWER_LIP, SKIN_POINTS, UPPER_LIP, mirror_points, point_names
 from data_prep.video.face_paint import EYES, IRIS_RADIUS, HeadSurface
+from data_prep.video.face_points import (
+    FACE_POINTS,
+    IRISES,
+    LOWER_LIP,
+    SKIN_POINTS,
+    UPPER_LIP,
+    mirror_points,
+    point_names,
+)
 
 _CANDIDATES, _NEAREST, _BEST = 50_000, 500, 6
 """Samples of the surface, how many about a first guess are tried for a point, and how many of them make the point."""

@@ -33,11 +33,16 @@ class Shards:
 
     @property
     def notes(self) -> list[str]:
-        """What was noticed on the way, told when the rows were finished."""
-        return list(json.loads(self._end.read_text(encoding="utf-8"))["notes"]) if self.finished else []
+        """What was noticed on the way."""
+        return list(json.loads(self._notes.read_text(encoding="utf-8"))) if self._notes.is_file() else []
 
-    def append(self, rows: Sequence[Arrays]) -> None:
-        """Write the next rows as one part."""
+    def append(self, rows: Sequence[Arrays], notes: Sequence[str] = ()) -> None:
+        """Write the next rows as one part, and what was noticed with them."""
+        known = self.notes
+        new = [note for note in notes if note not in known]
+        if new:
+            with replacing(self._notes) as temporary:
+                temporary.write_text(json.dumps([*known, *new]), encoding="utf-8")
         if not rows:
             return
         path = self.folder / f"{self.name}-{len(self):07d}-{len(rows)}.npz"
@@ -45,10 +50,10 @@ class Shards:
             np.savez(temporary, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
         self._files.append(path)
 
-    def finish(self, notes: Sequence[str] = ()) -> None:
+    def finish(self) -> None:
         """Say that no more rows will come."""
         with replacing(self._end) as temporary:
-            temporary.write_text(json.dumps({"frames": len(self), "notes": list(notes)}), encoding="utf-8")
+            temporary.write_text(json.dumps({"frames": len(self)}), encoding="utf-8")
 
     def read(self) -> dict[str, np.ndarray]:
         """All rows; nothing when there are none."""
@@ -58,6 +63,10 @@ class Shards:
     @property
     def _end(self) -> Path:
         return self.folder / f"{self.name}.json"
+
+    @property
+    def _notes(self) -> Path:
+        return self.folder / f"{self.name}.notes.json"
 
     def _readable(self) -> Iterator[Path]:
         """The parts in order, up to the first that is missing or damaged."""

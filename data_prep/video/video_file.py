@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from body_models.errors import InputError
-from data_prep.video.frames import FrameOptions, FrameSource, Picture, Rgb
+from data_prep.video.frame_source import FrameOptions, FrameSource, Picture, Rgb
 
 LOCAL_ONLY = {"protocol_whitelist": "file"}  # a playlist must not make FFmpeg go to the network
 TURNS = {  # axes swapped, then mirrored left-right, then mirrored top-bottom

@@ -46,7 +46,7 @@ def test_start_from_comes_back_at_the_nodes_and_the_residual_is_silent():
     first = BASE.patches[0]
     away = ~BASE.patches[1].contains(first.nodes())
     assert torch.allclose(field.sdf(first.nodes()[away]), sdf[: first.count][away], atol=1e-6)
-    assert torch.allclose(field.sdf(sphere(0.1)), torch.zeros(300), atol=2e-3)
+    assert torch.allclose(field.sdf(sphere(0.1)), torch.zeros(300), atol=2.3e-3)  # spacing² over 8, by curvature
     assert field.residual(torch.randn(4, 8)).abs().max() == 0
 
 

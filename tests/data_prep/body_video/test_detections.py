@@ -72,7 +72,7 @@ def test_files_of_something_else(tmp_path):
 
 def test_nobody_in_black_pictures():
     pytest.importorskip("mediapipe")
-    from data_prep.video.frames import Frame
+    from data_prep.video.frame_source import Frame
 
     with BodyDetector() as detector:
         seen = detector(Frame(0, 0, 0.0, np.zeros((120, 160, 3), np.uint8)))

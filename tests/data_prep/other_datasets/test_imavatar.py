@@ -14,7 +14,7 @@ from data_prep.other_datasets import (
     read_imavatar_clips,
     write_imavatar,
 )
-from data_prep.video.face_mesh import LANDMARKS_68
+from data_prep.video.face_points import LANDMARKS_68
 from data_prep.video_dataset import write_video_dataset
 from tests.data_prep.video_datasets import HEIGHT, WIDTH, assert_same_tracks, small_dataset, turned_cameras
 

@@ -10,7 +10,8 @@ from data_prep.tracking.head_points import head_points
 from data_prep.tracking.iris_scale import iris_face_size
 from data_prep.tracking.measured import Measured
 from data_prep.tracking.motion_model import project
-from data_prep.video.face_mesh import LEFT_IRIS, RIGHT_IRIS, face_mesh_landmarks
+from data_prep.video.face_mesh import face_mesh_landmarks
+from data_prep.video.face_points import LEFT_IRIS, RIGHT_IRIS
 from tests.data_prep.tracking.cases import random_state
 
 DIAMETER = 0.0117

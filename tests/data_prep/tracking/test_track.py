@@ -11,7 +11,8 @@ from body_models import load_body_model
 from body_models.errors import InputError
 from body_models.landmarks import Landmarks
 from data_prep.tracking import TrackingOptions, track_head
-from data_prep.video.face_mesh import RIGHT_IRIS, face_mesh_landmarks
+from data_prep.video.face_mesh import face_mesh_landmarks
+from data_prep.video.face_points import RIGHT_IRIS
 from tests.data_prep.tracking.cases import flame_like
 from tests.data_prep.tracking.synthetic import observe, rotation_errors, truth
 

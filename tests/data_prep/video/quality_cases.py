@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from data_prep.video.detections import FACE_POINTS, FaceDetections
-from data_prep.video.face_mesh import mirror_points
+from data_prep.video.face_points import mirror_points
 
 WIDTH, HEIGHT = 400, 300
 

@@ -42,10 +42,17 @@ def test_a_cut_across_black_frames_is_seen():
 
 def test_after_a_break_the_shots_go_on_counting():
     count = ShotCounter()
-    count.resume(ROOM, np.array([0, 0, 1, 2, 0]))
+    count.resume(np.array([0, 0, 1, 2, 0]), {0: ROOM})
     assert not count(ROOM)
     assert count(STREET)
     assert count.scene == 3
+
+
+def test_after_a_break_a_camera_that_returns_keeps_its_number():
+    count = ShotCounter()
+    count.resume(np.array([0, 0, 1, 1]), {0: ROOM, 1: STREET})
+    assert count(ROOM)
+    assert count.scene == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (2160, 40)])

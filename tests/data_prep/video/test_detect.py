@@ -11,7 +11,8 @@ from data_prep.video import mediapipe_runtime
 from data_prep.video.detect import FaceDetector, join, read_detections, write_detections
 from data_prep.video.detections import FACE_POINTS, nothing_seen
 from data_prep.video.faces import Face, overlap, tiles, without_twins
-from data_prep.video.frames import Frame, FrameOptions, open_frames
+from data_prep.video.frame_source import Frame, FrameOptions
+from data_prep.video.frames import open_frames
 from data_prep.video.hands import covered_by
 from data_prep.video.mediapipe_runtime import Solution, quiet_native_stderr, start_opencv
 from data_prep.video.quality import judge
@@ -132,7 +133,7 @@ def test_interrupted_work_goes_on_as_without_a_break(astronaut, monkeypatch):
     with FaceDetector() as detect:
         first = join([detect(frame(rgb, index)) for index, rgb in enumerate(pictures[:4])])
     with FaceDetector() as detect:
-        detect.resume(frame(pictures[3], 3), first)
+        detect.resume(first, {0: pictures[3]})
         rest = join([detect(frame(rgb, 4 + index)) for index, rgb in enumerate(pictures[4:])])
     assert (whole.landmarks == (first + rest).landmarks).all()
 

@@ -8,8 +8,9 @@ from body_models.anny import load_anny, load_anny_head
 from body_models.errors import InputError
 from data_prep.surface import Surface
 from data_prep.video.embed import EmbeddingOptions, embed_face_mesh, mediapipe_finder, view_camera
-from data_prep.video.face_mesh import IRISES, LOWER_LIP, UPPER_LIP, face_mesh_landmarks
+from data_prep.video.face_mesh import face_mesh_landmarks
 from data_prep.video.face_paint import head_surface, paint
+from data_prep.video.face_points import IRISES, LOWER_LIP, UPPER_LIP
 
 MODEL = load_anny_head()
 POINTS = face_mesh_landmarks(MODEL)

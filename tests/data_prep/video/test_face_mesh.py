@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from body_models.anny import anny_head_parts, load_anny_head
 from body_models.errors import InputError
 from body_models.ict import load_ict
-from data_prep.video.face_mesh import (
+from data_prep.video.face_mesh import face_mesh_landmarks, read_face_mesh, write_face_mesh
+from data_prep.video.face_points import (
     BROWS,
     FACE_OVAL,
     IRISES,
@@ -20,10 +21,7 @@ from data_prep.video.face_mesh import (
     RIGHT_EYE,
     RIGHT_IRIS,
     UPPER_LIP,
-    face_mesh_landmarks,
     mirror_points,
-    read_face_mesh,
-    write_face_mesh,
 )
 from tests.shared_data import shared
 

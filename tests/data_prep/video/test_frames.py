@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from body_models.errors import InputError
-from data_prep.video.frames import FrameOptions, open_frames
+from data_prep.video.frame_source import FrameOptions
+from data_prep.video.frames import open_frames
 from data_prep.video.image_folder import natural_key
 from tests.shared_data import shared
 

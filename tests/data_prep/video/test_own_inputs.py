@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from body_models.errors import InputError
-from data_prep.video.face_mesh import LANDMARKS_68
+from data_prep.video.face_points import LANDMARKS_68
 from data_prep.video.own_inputs import as_detections, read_landmarks, read_masks
 from data_prep.video.quality import judge
 

@@ -3,7 +3,7 @@ import pytest
 
 from data_prep.video.advice import REGIONS, advice, ranges
 from data_prep.video.detections import FACE_POINTS, nothing_seen
-from data_prep.video.face_mesh import LIPS, mirror_points
+from data_prep.video.face_points import LIPS, mirror_points
 from data_prep.video.quality import far_side_weights, head_turn, judge
 from tests.data_prep.video.quality_cases import HEIGHT, WIDTH, face, good
 
