@@ -60,6 +60,48 @@ class FitScans:
 
 
 @dataclass(frozen=True)
+class FitVideo:
+    """Fit a head that can be driven to a video of one person who turns and talks (a first version)."""
+
+    source: tyro.conf.Positional[Path]
+    """A video file, a folder of pictures, or a dataset: ours (`avatars prepare`), IMavatar's or VHAP's."""
+    out: Path
+    """The avatar file to write; work in progress is kept beside it in OUT.work."""
+    preset: str = "fast"
+    """"fast", "paper", or the path of a YAML file with the same keys."""
+    seed: int = 0
+    """The same seed on the same machine gives the same avatar."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    resume: bool = False
+    """Go on from the last checkpoint of an interrupted run."""
+    steps: int | None = None
+    """Optimiser steps, instead of the preset's."""
+    size: int | None = None
+    """Longer side of the pictures that are fitted to (pixels), instead of the preset's."""
+    evaluate: bool = False
+    """Hold the last fifth of the video out, and tell how like it the head is."""
+
+    def run(self) -> str:
+        """Fit and write the head."""
+        from avatars.fit import fit_video
+
+        avatar = fit_video(
+            self.source,
+            self.out,
+            preset=self.preset,
+            seed=self.seed,
+            device=self.device,
+            resume=self.resume,
+            steps=self.steps,
+            size=self.size,
+            evaluate=self.evaluate,
+        )
+        size = self.out.stat().st_size / 1e6
+        return f"Head of {len(avatar.tracks)} frames: {self.out} ({size:.1f} MB). Open it in Python with load_head."
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Compare an avatar with scans of the same person that it has not seen."""
 

@@ -11,7 +11,7 @@ import tyro
 from avatars import __version__
 from avatars.cli.datasets import Datasets
 from avatars.cli.files import Animate, Export, Info
-from avatars.cli.fitting import Evaluate, FitScans
+from avatars.cli.fitting import Evaluate, FitScans, FitVideo
 from avatars.cli.models import Models
 from avatars.cli.motion import Motions
 from avatars.cli.prepare import Prepare
@@ -19,10 +19,11 @@ from avatars.cli.prepare import Prepare
 INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
 DESCRIPTION = "Animatable avatars from scans and video: prepare, fit, animate, export. --version tells the version."
 
-Verb = Prepare | FitScans | Animate | Export | Evaluate | Info | Models | Motions | Datasets
+Verb = Prepare | FitScans | FitVideo | Animate | Export | Evaluate | Info | Models | Motions | Datasets
 Named = (
     Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
+    | Annotated[FitVideo, tyro.conf.subcommand("fit-video")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -68,7 +69,7 @@ def _run(verb: Verb) -> int:
 
 
 def _stopped(arguments: list[str]) -> str:
-    if arguments[0] not in ("prepare", "fit-scans"):
+    if arguments[0] not in ("prepare", "fit-scans", "fit-video"):
         return "Stopped; nothing was written."
     again = arguments if "--resume" in arguments else [*arguments, "--resume"]
     return f"Stopped; resume with: {shlex.join(['avatars', *again])}"

@@ -155,9 +155,9 @@ def _preset_text(name: str) -> str:
 
 
 def _known() -> list[str]:
-    """The presets by name."""
+    """The presets for scans by name; those of other methods bear the method's name in front."""
     names = (file.name for file in resources.files("configs").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and "_" not in name)
 
 
 def _build(kind: Any, stored: object, where: str) -> Any:

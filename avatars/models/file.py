@@ -11,37 +11,52 @@ from safetensors.torch import save_file
 
 from avatars.deform.roots import SearchOptions
 from avatars.models.avatar import Avatar, AvatarInfo
+from avatars.models.head_avatar import HeadAvatar
+from avatars.models.head_file import METHOD as HEAD_METHOD
+from avatars.models.head_file import assemble_head, head_header, head_tensors
 from avatars.models.snarf import Snarf, SnarfOptions
 from body_models import InputError, Skeleton
 from data_prep.atomic import replacing
 
 FORMAT_VERSION = 2
+BODY_METHOD = "snarf"
+AGAIN = "`avatars fit-scans` (bodies) or `avatars fit-video` (heads)"
 HALF_ABOVE = 100_000
 """Tensors with more numbers than this (grids) are stored as 16-bit floats."""
 
 
-def save(avatar: Avatar, path: Path | str) -> None:
+def save(avatar: Avatar | HeadAvatar, path: Path | str) -> None:
     """Write an avatar to one file; an existing file is replaced only once the new one is whole."""
-    model = avatar.model
-    tensors = {f"model.{name}": _compact(value) for name, value in model.state_dict().items()}
-    tensors["poses"], tensors["translations"] = avatar.poses.float(), avatar.translations.float()
-    header = {
-        "format": "animatable-avatar",
-        "version": str(FORMAT_VERSION),
-        "method": "snarf",
-        "options": json.dumps(dataclasses.asdict(model.options)),
-        "skeleton": json.dumps(dataclasses.asdict(model.skeleton)),
-        "info": json.dumps(dataclasses.asdict(avatar.info)),
-    }
+    if isinstance(avatar, HeadAvatar):
+        tensors, described = head_tensors(avatar), head_header(avatar)
+    else:
+        tensors, described = _body_tensors(avatar), _body_header(avatar)
+    header = {"format": "animatable-avatar", "version": str(FORMAT_VERSION), **described}
     with replacing(Path(path)) as temporary:
         save_file({name: _own(value) for name, value in tensors.items()}, temporary, metadata=header)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> Avatar:
-    """Read an avatar file; nothing in it is executed.
+    """Read the file of a body avatar; nothing in it is executed.
 
-    Raises InputError when the file is missing, truncated, no avatar, or from a newer version.
+    Raises InputError when the file is missing, truncated, no avatar, a head, or from a newer version.
     """
+    avatar = load_avatar(path, device)
+    if isinstance(avatar, HeadAvatar):
+        raise InputError(f"'{path}' is the avatar of a head, where one of a body is needed. Open it with `load_head`.")
+    return avatar
+
+
+def load_head(path: Path | str, device: torch.device | str = "cpu") -> HeadAvatar:
+    """Read the file of a head avatar; raises InputError as `load` does, and for bodies."""
+    avatar = load_avatar(path, device)
+    if isinstance(avatar, Avatar):
+        raise InputError(f"'{path}' is the avatar of a body, where one of a head is needed. Open it with `load`.")
+    return avatar
+
+
+def load_avatar(path: Path | str, device: torch.device | str = "cpu") -> Avatar | HeadAvatar:
+    """Read the file of any avatar; raises InputError as `load` does."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"No avatar file '{path}'. Make one with `avatars fit-scans SCANS --out {path}`.")
@@ -53,16 +68,31 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> Avatar:
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"'{path}' cannot be read as an avatar: it is truncated or no avatar file ({error}). "
-            "Copy it again, or fit it again with `avatars fit-scans`."
+            f"Copy it again, or fit it again with {AGAIN}."
         ) from error
+    assemble = assemble_head if header["method"] == HEAD_METHOD else _assemble
     try:
-        avatar = _assemble(header, tensors)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        avatar = assemble(header, tensors)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise InputError(
             f"'{path}' is an avatar file with missing or unfitting parts: {error}. "
-            "Copy it again, or fit it again with `avatars fit-scans`."
+            f"Copy it again, or fit it again with {AGAIN}."
         ) from error
     return avatar.to_device(device)
+
+
+def _body_tensors(avatar: Avatar) -> dict[str, torch.Tensor]:
+    state = {f"model.{name}": _compact(value) for name, value in avatar.model.state_dict().items()}
+    return {**state, "poses": avatar.poses.float(), "translations": avatar.translations.float()}
+
+
+def _body_header(avatar: Avatar) -> dict[str, str]:
+    return {
+        "method": BODY_METHOD,
+        "options": json.dumps(dataclasses.asdict(avatar.model.options)),
+        "skeleton": json.dumps(dataclasses.asdict(avatar.model.skeleton)),
+        "info": json.dumps(dataclasses.asdict(avatar.info)),
+    }
 
 
 def _assemble(header: dict[str, str], tensors: dict[str, torch.Tensor]) -> Avatar:
@@ -104,7 +134,7 @@ def _check_header(header: dict[str, str], path: Path) -> None:
             f"'{path}' was written by an early version (format {version}), whose weights meant something else. "
             "Fit it again with `avatars fit-scans`."
         )
-    if header.get("method") != "snarf":
+    if header.get("method") not in (BODY_METHOD, HEAD_METHOD):
         raise InputError(f"'{path}' is an avatar of the method '{header.get('method')}', which this version lacks.")
 
 

@@ -133,6 +133,12 @@ class Snarf(nn.Module):
             return self._unchanging().in_poses(posed_from_canonical)
         return Skinning(self.weights, posed_from_canonical, self._sampled(posed_from_canonical).starts)
 
+    def train(self, mode: bool = True) -> "Snarf":
+        """As for every module; what was prepared is forgotten, since fused optimisers change weights unnoticed."""
+        self._kept = None
+        super().train(mode)
+        return self
+
     def _unchanging(self) -> SampledSkinning:
         """The deformation as it was prepared last, unless the weights have changed since."""
         assert isinstance(self.weights, GridWeights)
