@@ -19,7 +19,7 @@ def pictures(dataset):
 
 
 def test_pictures_keep_their_pixels_at_full_size(dataset, pictures):
-    assert torch.equal(pictures.rgb[2], torch.from_numpy(dataset.image(2)))
+    assert torch.equal(pictures.rgb[2], torch.from_numpy(dataset.image(2).copy()))
     assert pictures.size == (SIZE, SIZE)
     assert torch.allclose(pictures.alpha[2].float() / 255, torch.from_numpy(dataset.alpha(2)), atol=1 / 255)
 
