@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from body_models.errors import InputError
@@ -22,9 +21,8 @@ BODY_MODELS = ("anny", "smpl", "smplh", "smplx")
 SMALLEST, LARGEST = 64, 2048
 
 
-@dataclass(frozen=True)
-class _Silent:
-    def __call__(self, *_: object) -> None: ...
+def _silent(*_: object) -> None:
+    """Reports nothing."""
 
 
 def prepare_video(
@@ -34,8 +32,8 @@ def prepare_video(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    say: Callable[[str], None] = _Silent(),
-    progress: Callable[[str, int, int], None] = _Silent(),
+    say: Callable[[str], None] = _silent,
+    progress: Callable[[str, int, int], None] = _silent,
 ) -> VideoDataset:
     """Turn a video, or a folder of pictures, of one person into the dataset folder `out`.
 
@@ -48,12 +46,12 @@ def prepare_video(
     options = checked_options(options or PrepareOptions())
     frames = open_frames(source, FrameOptions(options.start, options.end, options.fps))
     _check_own_input(options, frames.info)
-    load_body_model(options.model or "")  # before any work is begun; raises for files that are missing
+    model = load_body_model(options.model or "")  # before any work is begun: its files may be missing
     settings = {name: _plain(value) for name, value in dataclasses.asdict(options).items()}
     work, continuing = open_work(out, Job.of(source, settings), resume, overwrite)
     if continuing:
         say(f"Going on with the work in {work}.")
-    run = Run(frames, out, work, options, say, progress)
+    run = Run(frames, out, work, options, model, say, progress)
     dataset = prepare_body(run) if options.body else prepare_head(run)
     close_work(out)
     for note in frames.notes:

@@ -20,6 +20,7 @@ import roma
 import torch
 from measuring import prepare, table
 
+from data_prep.body_video.markers import body_markers
 from data_prep.surface import Surface
 from data_prep.synthetic_heads import TalkingHead, make_talking_head
 from data_prep.tracking.silhouette import silhouette_iou
@@ -233,8 +234,6 @@ def body(folder: Path, work: Path) -> str:
     run = made(folder / "pose_squats.mp4", work / "squats", "--body", "--crop", "none", "--no-overlay")
     dataset = run.dataset
     reference = np.array(json.loads((folder / "pose_squats.full.json").read_text()))[..., :2]
-    from data_prep.body_video.markers import body_markers
-
     model = dataset.body_model()
     markers = body_markers(model)
     transforms = model.body(dataset.betas).posed_from_rest(dataset.poses, dataset.translations)

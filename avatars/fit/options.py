@@ -2,22 +2,14 @@
 
 import dataclasses
 import math
-import re
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
-
-import yaml
 
 from avatars.deform.roots import MOST_STARTS
 from avatars.deform.starts import LEVELS
+from avatars.fit.presets import read_preset
 from avatars.models.snarf import SnarfOptions
 from body_models import InputError
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-"""A number such as 1e-3, which YAML takes for text unless it has a point and a sign."""
 _SHALLOWEST = 4
 """The MLP's input and pose code join again at this layer, which must be there."""
 
@@ -132,63 +124,5 @@ def load_preset(name: str) -> FitOptions:
 
     Raises InputError for an unknown preset or key, and for values of another type or beyond what is possible.
     """
-    try:
-        stored = yaml.safe_load(_preset_text(name))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"Preset '{name}' is no valid YAML: {error}") from error
-    return _build(FitOptions, stored, f"Preset '{name}'")
-
-
-def _preset_text(name: str) -> str:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise InputError(f"No preset file '{name}'. Check the path, or choose from: {', '.join(_known())}.")
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The preset file '{name}' cannot be read: {error}.") from error
-    file = resources.files("configs") / f"{name}.yaml"
-    if not file.is_file():
-        raise InputError(f"No preset '{name}'. Presets: {', '.join(_known())}; or give the path of a YAML file.")
-    return file.read_text(encoding="utf-8")
-
-
-def _known() -> list[str]:
-    """The presets for scans by name; those of other methods bear the method's name in front."""
-    names = (file.name for file in resources.files("configs").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and "_" not in name)
-
-
-def _build(kind: Any, stored: object, where: str) -> Any:
-    """An options dataclass from nested dictionaries, every key and value checked; nothing at all means the defaults."""
-    stored = {} if stored is None else stored
-    if not isinstance(stored, dict):
-        raise InputError(f"{where}: expected keys with values, got {stored!r}.")
-    hints = get_type_hints(kind)
-    unknown = set(stored) - set(hints)
-    if unknown:
-        raise InputError(
-            f"{where}: unknown option {', '.join(sorted(map(repr, unknown)))}. Options: {', '.join(hints)}."
-        )
-    values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in stored.items()}
-    try:
-        return dataclasses.replace(kind(), **values)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _value(hint: Any, value: object, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
-    if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_value(get_args(hint)[0], item, where) for item in value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    accepted = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    if type(value) not in accepted:
-        kind = "a list of numbers" if get_origin(hint) is tuple else getattr(hint, "__name__", str(hint))
-        raise InputError(f"{where}: expected {kind}, got {value!r}.")
-    return value
+    options: FitOptions = read_preset(FitOptions, name)
+    return options

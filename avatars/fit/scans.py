@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +14,12 @@ from avatars.fit.options import FitOptions, check_seed, load_preset
 from avatars.fit.pools import build_pools
 from avatars.fit.progress import Progress
 from avatars.fit.scan_method import PosedSnarf, ScanMethod
+from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models import Avatar, AvatarInfo, save, snarf_from_body
 from body_models import BodyModel, InputError, Poses, load_anny, load_poses, retarget
-from data_prep.atomic import replacing
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
 from data_prep.registration import Registration, register, register_known_poses
 from data_prep.scans import Scan, ScanFolder, load_scans
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a work folder was made for; a resumed run must ask for the same."""
-
-    source: str
-    poses: str | None
-    preset: str
-    seed: int
-    steps: int
-    unit: str
-    up: str
-    options: dict[str, Any] = field(default_factory=dict)
-    """All settings but the learning rates, which may change when a run is resumed."""
 
 
 def fit_scans(
@@ -61,7 +44,7 @@ def fit_scans(
     before the long work for a place that cannot be written.
     """
     out = Path(out)
-    _check_out(out)
+    check_out(out)
     check_seed(seed)
     options = load_preset(preset)
     options = options if steps is None else dataclasses.replace(options, steps=_checked_steps(steps))
@@ -70,10 +53,10 @@ def fit_scans(
     known = None if poses is None else str(Path(poses))
     job = Job(str(Path(source)), known, preset, seed, options.steps, unit, up, _lasting(options))
     started = time.monotonic()
-    continuing = _check_work(work, job, resume)
+    continuing = check_work(work, job, resume)
     loaded = _load(job, continuing and is_complete(work / "dataset"))  # before earlier work is cleared away
     if not continuing:
-        _start_work(work, job)
+        start_work(work, job)
     with Progress(quiet) as progress:
         dataset = _dataset(job, loaded, work / "dataset", progress)
         _report(dataset, progress)
@@ -97,75 +80,12 @@ def _checked_steps(steps: int) -> int:
     return steps
 
 
-def _check_out(out: Path) -> None:
-    if out.name in ("", "..") or out.is_dir():
-        raise InputError(f"'{out}' is a folder. Give the name of the avatar file to write, such as alice.avatar.")
-    for parent in out.absolute().parents:
-        if parent.exists():
-            if not parent.is_dir():
-                raise InputError(f"'{out}' cannot be written: '{parent}' is no folder. Choose another `--out`.")
-            return
-
-
 def _lasting(options: FitOptions) -> dict[str, Any]:
     """The settings that a resumed run must share, as JSON gives them back."""
     settings = dataclasses.asdict(options)
     del settings["rates"]
     kept: dict[str, Any] = json.loads(json.dumps(settings))
     return kept
-
-
-def _check_work(work: Path, job: Job, resume: bool) -> bool:
-    """Whether to continue the job of the work folder; raises InputError when the folder is another job's or none."""
-    record = work / "job.json"
-    if resume and record.is_file():
-        _check_same(record, job)
-        return True
-    if work.exists() and not _is_ours(work, record):
-        raise InputError(f"'{work}' exists and holds other files. Move it away or choose another `--out`.")
-    return False
-
-
-def _start_work(work: Path, job: Job) -> None:
-    """A fresh work folder in place of an earlier run's."""
-    record = work / "job.json"
-    try:
-        if work.exists():
-            _clear(work, record)
-    except OSError as error:
-        raise InputError(f"Cannot empty '{work}': {error.strerror}. Choose another `--out`.") from error
-    with replacing(record) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(job), indent=2), encoding="utf-8")
-
-
-def _check_same(record: Path, job: Job) -> None:
-    again = "Resume with the same ones, or leave `--resume` away to start anew."
-    try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-        changed = [name for name, value in dataclasses.asdict(job).items() if before.get(name) != value]
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"'{record}' cannot be read ({error}). Leave `--resume` away to start anew, in the same place."
-        ) from error
-    if "options" in changed and isinstance(before.get("options"), dict):
-        changed.remove("options")
-        changed += [name for name, value in job.options.items() if before["options"].get(name) != value]
-    if changed:
-        names = ", ".join(dict.fromkeys(changed))
-        raise InputError(f"'{record.parent}' was started with other settings ({names} differ). {again}")
-
-
-def _is_ours(work: Path, record: Path) -> bool:
-    return work.is_dir() and (record.is_file() or all(file.name.startswith(".job.") for file in work.iterdir()))
-
-
-def _clear(work: Path, record: Path) -> None:
-    """Empty the folder of an earlier run, its record last."""
-    for entry in sorted(work.iterdir(), key=lambda file: file == record):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
 
 
 def _load(job: Job, registered: bool) -> ScanFolder | None:

@@ -13,11 +13,11 @@ import torch
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
 from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
-from avatars.fit.scans import Job, _check_out, _check_work, _start_work
 from avatars.fit.video_method import Diverged, TrackedImavatar, VideoMethod, note_changes, surface_mesh
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import LEAST, check_masks, load_pictures
 from avatars.fit.video_report import Likeness, likeness
+from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models.avatar import AvatarInfo
 from avatars.models.file import save
 from avatars.models.head_avatar import HeadAvatar, HeadTracks
@@ -70,7 +70,7 @@ def fit_video(
     back to its last checkpoint with half the step sizes. Raises InputError for input that cannot be used.
     """
     source, out = Path(source), Path(out)
-    _check_out(out)
+    check_out(out)
     check_seed(seed)
     options = _options(preset, steps, size, evaluate)
     target = make_fabric(device).device
@@ -81,8 +81,8 @@ def fit_video(
     if dataset is not None:  # before earlier work is cleared away
         split_frames(dataset, options)
         checked_body(dataset)
-    if not _check_work(work, job, resume):
-        _start_work(work, job)
+    if not check_work(work, job, resume):
+        start_work(work, job)
     with Progress(quiet) as progress:
         dataset = dataset or _prepared(source, work / "dataset", progress)
         split = split_frames(dataset, options)

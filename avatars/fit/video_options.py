@@ -2,15 +2,11 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from importlib import resources
-from pathlib import Path
 
-import yaml
-
-from avatars.fit.options import _build, check_range
+from avatars.fit.options import check_range
+from avatars.fit.presets import read_preset
 from avatars.models.imavatar import ImavatarOptions
 from avatars.render import TraceOptions
-from body_models import InputError
 
 PREFIX = "imavatar_"
 """Presets of this method are the files of `configs` whose names begin so."""
@@ -122,29 +118,5 @@ def load_video_preset(name: str) -> VideoFitOptions:
 
     Raises InputError for an unknown preset or key, and for values of another type or beyond what is possible.
     """
-    try:
-        stored = yaml.safe_load(_text(name))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"Preset '{name}' is no valid YAML: {error}") from error
-    options: VideoFitOptions = _build(VideoFitOptions, stored, f"Preset '{name}'")
+    options: VideoFitOptions = read_preset(VideoFitOptions, name, PREFIX)
     return options
-
-
-def _text(name: str) -> str:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise InputError(f"No preset file '{name}'. Check the path, or choose from: {', '.join(_known())}.")
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The preset file '{name}' cannot be read: {error}.") from error
-    file = resources.files("configs") / f"{PREFIX}{name}.yaml"
-    if not file.is_file():
-        raise InputError(f"No preset '{name}'. Presets: {', '.join(_known())}; or give the path of a YAML file.")
-    return file.read_text(encoding="utf-8")
-
-
-def _known() -> list[str]:
-    names = (file.name for file in resources.files("configs").iterdir())
-    return sorted(name.removeprefix(PREFIX).removesuffix(".yaml") for name in names if name.startswith(PREFIX))

@@ -5,8 +5,6 @@ from data_prep.body_video.detections import (
     BodyDetections,
     BodyObservation,
     join,
-    read_body_detections,
-    write_body_detections,
 )
 from data_prep.body_video.detector import BodyDetector
 from data_prep.body_video.fit import BodyTrack, track_body
@@ -23,7 +21,5 @@ __all__ = [
     "BodyTrackOptions",
     "body_markers",
     "join",
-    "read_body_detections",
     "track_body",
-    "write_body_detections",
 ]

@@ -1,15 +1,12 @@
 """What was seen of one person in a video: 33 pose keypoints in every frame, in the picture and in space."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from zipfile import BadZipFile
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from body_models.errors import InputError
-from data_prep.atomic import replacing
 
 KEYPOINTS = (
     "nose",
@@ -67,30 +64,3 @@ def join(rows: Sequence[BodyObservation]) -> BodyDetections:
         world=np.stack([row.world for row in rows]),
         others=np.array([row.others for row in rows]),
     )
-
-
-def write_body_detections(detections: BodyDetections, path: Path | str) -> None:
-    """Save as .npz, whole or not at all."""
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{field.name: getattr(detections, field.name) for field in fields(detections)})
-
-
-def read_body_detections(path: Path | str) -> BodyDetections:
-    """Load what `write_body_detections` saved; raises InputError when the file is missing or something else."""
-    names = [field.name for field in fields(BodyDetections)]
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(
-            f"{path} holds no body detections ({error}); delete it and run `avatars prepare --body` again."
-        ) from error
-    count = len(arrays["visibility"]) if arrays["visibility"].ndim else 0
-    expected = {"keypoints": (count, 33, 2), "visibility": (count, 33), "world": (count, 33, 3), "others": (count,)}
-    for name, shape in expected.items():
-        if arrays[name].shape != shape:
-            raise InputError(
-                f"{path}: '{name}' has shape {arrays[name].shape}, expected {shape}; delete the file and run "
-                "`avatars prepare --body` again."
-            )
-    return BodyDetections(**arrays)

@@ -9,8 +9,6 @@ from jaxtyping import Float
 from PIL import Image
 
 from body_models.errors import InputError
-from body_models.load import load_body_model
-from body_models.model import BodyModel
 from data_prep.atomic import replacing
 from data_prep.body_video.detections import KEYPOINTS, BodyDetections
 from data_prep.body_video.detector import BodyDetector
@@ -34,8 +32,7 @@ AROUND = 1.25
 
 def prepare_body(run: Run) -> VideoDataset:
     """All stages; each that is done is kept in the work folder."""
-    model = load_body_model(run.model_name)
-    rows = run.each_frame(PEOPLE, _detector(run))
+    rows = _people(run)
     times, sources = rows.pop("time", np.zeros(0)), rows.pop("source", np.zeros(0, int)).tolist()
     if not sources:
         raise InputError(f"No frame of {run.source.info.path} could be decoded; the file may be damaged.")
@@ -49,26 +46,26 @@ def prepare_body(run: Run) -> VideoDataset:
     mask_of = _masks(run, detections)
     crops = _crops(run, detections)
     run.each_frame(PICTURES, lambda frame: _written(run, frame, crops, mask_of))
-    track = track_body(model, detections, times, width, height, run.known_intrinsics, mask_of, run.progress)
-    dataset = _dataset(run, model, detections, crops, track, times, sources)
+    track = track_body(run.model, detections, times, width, height, run.known_intrinsics, mask_of, run.progress)
+    dataset = _dataset(run, detections, crops, track, times, sources)
     write_video_dataset(dataset, run.out)
     dataset = dataclasses.replace(dataset, folder=run.out)
     write_report(dataset, run.out, run.progress, figures=_figures(track), overlay_video=run.options.overlay)
     return dataset
 
 
-class _detector:
-    """Keypoints of each frame; the masks go to files in the work folder."""
+def _people(run: Run) -> dict[str, np.ndarray]:
+    """Keypoints, time and number of each frame; the masks go to files in the work folder."""
+    names = [field.name for field in dataclasses.fields(BodyDetections)]
+    with BodyDetector() as detector:
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.detector = run, BodyDetector()
+        def row_of(frame: Frame) -> dict[str, np.ndarray]:
+            seen = detector(frame)
+            _keep_mask(run.work, frame.index, seen.alpha)
+            row = {name: np.asarray(getattr(seen, name)) for name in names}
+            return row | {"time": np.asarray(frame.time), "source": np.asarray(frame.source)}
 
-    def __call__(self, frame: Frame) -> dict[str, np.ndarray]:
-        seen = self.detector(frame)
-        _keep_mask(self.run.work, frame.index, seen.alpha)
-        names = [field.name for field in dataclasses.fields(BodyDetections)]
-        row = {name: np.asarray(getattr(seen, name)) for name in names}
-        return row | {"time": np.asarray(frame.time), "source": np.asarray(frame.source)}
+        return run.each_frame(PEOPLE, row_of)
 
 
 def _keep_mask(work: Path, index: int, alpha: Float[np.ndarray, "height width"]) -> None:
@@ -126,7 +123,6 @@ def _written(run: Run, frame: Frame, crops: Crops, mask_of: MaskOf) -> dict[str,
 
 def _dataset(
     run: Run,
-    model: BodyModel,
     detections: BodyDetections,
     crops: Crops,
     track: BodyTrack,
@@ -152,7 +148,7 @@ def _dataset(
         frame_rate=run.source.info.frame_rate,
         model=run.model_name,
         betas=track.betas.float(),
-        joint_names=model.skeleton.joint_names,
+        joint_names=run.model.skeleton.joint_names,
         expression_names=(),
         intrinsics=crops.intrinsics(track.intrinsics.float()).float(),
         camera_from_world=torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0])).repeat(count, 1, 1),

@@ -13,8 +13,6 @@ from data_prep.video.detections import (
     FaceObservation,
     join,
     nothing_seen,
-    read_detections,
-    write_detections,
 )
 from data_prep.video.faces import Face, FaceFinder
 from data_prep.video.frame_source import Frame
@@ -28,8 +26,6 @@ __all__ = [
     "FaceDetector",
     "FaceObservation",
     "join",
-    "read_detections",
-    "write_detections",
 ]
 
 RESTART = 200

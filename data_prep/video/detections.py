@@ -1,19 +1,13 @@
 """What is known about the face in each frame of a video, one row a frame, and its file."""
 
 import dataclasses
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from body_models.errors import InputError
-from data_prep.atomic import replacing
-
-FACE_POINTS = 478
-"""Points of MediaPipe's face mesh with both irises."""
+from data_prep.video.face_points import FACE_POINTS
 
 
 @dataclass(frozen=True)
@@ -119,24 +113,3 @@ def join(rows: Sequence[FaceObservation]) -> FaceDetections:
         brightness=np.array([row.brightness for row in rows], np.float64),
         scene=np.array([row.scene for row in rows], np.int64),
     )
-
-
-def write_detections(detections: FaceDetections, path: Path | str) -> None:
-    """Save as .npz, whole or not at all. Raises InputError when the place cannot be written."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{name: value for name, value in vars(detections).items()})
-
-
-def read_detections(path: Path | str) -> FaceDetections:
-    """Load what write_detections saved. Raises InputError for a missing, damaged or foreign file."""
-    names = [field.name for field in dataclasses.fields(FaceDetections)]
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            detections = FaceDetections(**{name: stored[name] for name in names})
-        if detections.landmarks.shape != (len(detections), FACE_POINTS, 2):
-            raise ValueError(f"landmarks have the shape {detections.landmarks.shape}")
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"Cannot read the detections '{path}': {error}. Delete it and run `avatars prepare` again."
-        ) from (error)
-    return detections

@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Float
 
 from body_models.errors import InputError
-from body_models.load import load_body_model
-from body_models.model import BodyModel
 from data_prep.tracking import HeadTrack, Observations, track_head
 from data_prep.video.advice import advice
 from data_prep.video.crop import Crops, cut_out, head_crops, whole_picture
@@ -40,8 +38,7 @@ STRANGE = 3.0
 
 def prepare_head(run: Run) -> VideoDataset:
     """All stages; each that is done is kept in the work folder."""
-    model = load_body_model(run.model_name)
-    points = face_mesh_landmarks(model)
+    points = face_mesh_landmarks(run.model)
     detections, times, sources = _faces(run)
     width, height = run.size
     quality = judge(detections, width, height)
@@ -58,12 +55,12 @@ def prepare_head(run: Run) -> VideoDataset:
         outlines=torch.from_numpy(outlines).float(),
         intrinsics=run.known_intrinsics,
     )
-    own = run.options.landmarks is not None
-    track = track_head(model, points, seen, run.progress, detector_offsets=None if own else face_mesh_offsets(model))
-    dataset = _dataset(run, model, detections, quality, crops, track, times, sources)
+    offsets = None if run.options.landmarks is not None else face_mesh_offsets(run.model)
+    track = track_head(run.model, points, seen, run.progress, detector_offsets=offsets)
+    dataset = _dataset(run, detections, quality, crops, track, times, sources)
     write_video_dataset(dataset, run.out)
     dataset = dataclasses.replace(dataset, folder=run.out)
-    figures = _figures(run, track, quality)
+    figures = _figures(track, quality)
     errors = track.landmark_errors.numpy().astype(np.float64)
     write_report(dataset, run.out, run.progress, errors, figures, overlay_video=run.options.overlay)
     return dataset
@@ -163,7 +160,6 @@ def _head_centers(detections: FaceDetections, crops: Crops) -> Float[np.ndarray,
 
 def _dataset(
     run: Run,
-    model: BodyModel,
     detections: FaceDetections,
     quality: FrameQuality,
     crops: Crops,
@@ -193,8 +189,8 @@ def _dataset(
         frame_rate=run.source.info.frame_rate,
         model=run.model_name,
         betas=track.betas,
-        joint_names=model.skeleton.joint_names,
-        expression_names=model.expression_names,
+        joint_names=run.model.skeleton.joint_names,
+        expression_names=run.model.expression_names,
         intrinsics=crops.intrinsics(track.intrinsics).float(),
         camera_from_world=camera_from_world,
         poses=track.poses,
@@ -238,7 +234,7 @@ def _notes(run: Run, crops: Crops) -> tuple[str, ...]:
     )
 
 
-def _figures(run: Run, track: HeadTrack, quality: FrameQuality) -> dict[str, str]:
+def _figures(track: HeadTrack, quality: FrameQuality) -> dict[str, str]:
     surface = track.surface_errors[track.tracked & torch.from_numpy(quality.use)]
     if not len(surface):
         return {}

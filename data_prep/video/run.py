@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from body_models.model import BodyModel
 from data_prep.video.frame_source import Frame, FrameSource
 from data_prep.video.shards import PART, Arrays, Shards
 
@@ -39,12 +40,14 @@ class Run:
     out: Path
     work: Path
     options: PrepareOptions
+    model: BodyModel
+    """The model to track."""
     say: Callable[[str], None]
     progress: Callable[[str, int, int], None]
 
     @property
     def model_name(self) -> str:
-        """The model to track, which `checked_options` has filled in."""
+        """The name by which the model is asked for, and read again; `checked_options` has filled it in."""
         assert self.options.model is not None
         return self.options.model
 

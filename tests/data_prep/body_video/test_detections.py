@@ -12,9 +12,7 @@ from data_prep.body_video import (
     BodyDetector,
     BodyObservation,
     join,
-    read_body_detections,
     track_body,
-    write_body_detections,
 )
 from tests.shared_data import shared
 
@@ -38,36 +36,15 @@ def test_keypoints_are_named_once_and_mirror():
     )
 
 
-def test_round_trip(tmp_path):
+def test_rows_keep_their_order():
     detections = join([row(0), row(1), row(2)])
-    write_body_detections(detections, tmp_path / "found.npz")
-    again = read_body_detections(tmp_path / "found.npz")
-    for name in ("keypoints", "visibility", "world", "others"):
-        assert np.array_equal(getattr(detections, name), getattr(again, name))
-    assert again.others.tolist() == [False, True, False]
-    assert [path.name for path in tmp_path.iterdir()] == ["found.npz"]
+    assert len(detections) == 3
+    assert detections.others.tolist() == [False, True, False]
 
 
 def test_no_frames():
     with pytest.raises(InputError, match="no frames"):
         join([])
-
-
-@pytest.mark.parametrize("content", [b"", b"not an archive"])
-def test_broken_files(tmp_path, content):
-    path = tmp_path / "found.npz"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="delete it"):
-        read_body_detections(path)
-
-
-def test_files_of_something_else(tmp_path):
-    path = tmp_path / "found.npz"
-    with pytest.raises(InputError, match=r"found\.npz"):
-        read_body_detections(path)
-    np.savez(path, keypoints=np.zeros((2, 17, 2)), visibility=np.zeros((2, 17)), world=np.zeros(2), others=np.zeros(2))
-    with pytest.raises(InputError, match="keypoints"):
-        read_body_detections(path)
 
 
 def test_nobody_in_black_pictures():

@@ -8,7 +8,7 @@ pytest.importorskip("mediapipe")
 
 from body_models.errors import InputError
 from data_prep.video import mediapipe_runtime
-from data_prep.video.detect import FaceDetector, join, read_detections, write_detections
+from data_prep.video.detect import FaceDetector, join
 from data_prep.video.detections import FACE_POINTS, nothing_seen
 from data_prep.video.faces import Face, overlap, tiles, without_twins
 from data_prep.video.frame_source import Frame, FrameOptions
@@ -138,20 +138,15 @@ def test_interrupted_work_goes_on_as_without_a_break(astronaut, monkeypatch):
     assert (whole.landmarks == (first + rest).landmarks).all()
 
 
-def test_detections_come_back_from_their_file(tmp_path):
+def test_rows_become_arrays():
     rows = [nothing_seen(5.0), nothing_seen(7.0, face_count=1, scene=1)]
-    write_detections(join(rows), tmp_path / "faces.npz")
-    read = read_detections(tmp_path / "faces.npz")
-    assert len(read) == 2
-    assert read.brightness.tolist() == [5, 7]
-    assert read.scene.tolist() == [0, 1]
-    assert read.observation(1).face_count == 1
-    assert set(rows[0].row()) == set(vars(read))
+    joined = join(rows)
+    assert len(joined) == 2
+    assert joined.brightness.tolist() == [5, 7]
+    assert joined.scene.tolist() == [0, 1]
+    assert joined.observation(1).face_count == 1
+    assert set(rows[0].row()) == set(vars(joined))
     assert len(join([])) == 0
-    (tmp_path / "faces.npz").write_bytes(b"PK\x03\x04 cut")
-    for name in ("faces.npz", "missing.npz"):
-        with pytest.raises(InputError, match="Cannot read the detections"):
-            read_detections(tmp_path / name)
 
 
 def test_a_face_found_twice_is_one():

@@ -4,55 +4,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from body_models.errors import InputError
 from data_prep.video.frame_source import FrameOptions
 from data_prep.video.frames import open_frames
-from data_prep.video.image_folder import natural_key
+from tests.data_prep.video.films import HEIGHT, WIDTH, corners, grey, places, write
 from tests.shared_data import shared
-
-WIDTH, HEIGHT = 64, 48
-
-
-def shade(place):
-    """A grey that tells frames apart after compression."""
-    return 20 + 7 * (place % 30)
-
-
-def grey(place, width=WIDTH, height=HEIGHT):
-    return np.full((height, width, 3), shade(place), dtype=np.uint8)
-
-
-def corners():
-    picture = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
-    picture[:24, :32], picture[:24, 32:] = (200, 40, 40), (30, 180, 60)
-    picture[24:, :32], picture[24:, 32:] = (40, 60, 200), (220, 220, 220)
-    return picture
-
-
-def write(path, pictures, codec="libx264", stamps=None, rate=25, pixels="yuv444p", options=None, change=None):
-    """Encode pictures; `stamps` in milliseconds; `change(stream)` may set flags before encoding."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options or {"crf": "4"})
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = pixels
-        if stamps is not None:
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        if change:
-            change(stream)
-        for place, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            if stamps is not None:
-                frame.pts, frame.time_base = stamps[place], stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def places(frames):
-    """Which picture each frame shows, by its grey."""
-    return [round((float(frame.rgb.mean()) - 20) / 7) for frame in frames]
 
 
 @pytest.mark.parametrize(
@@ -188,90 +145,6 @@ def test_beginning_later_gives_the_same_frames(tmp_path, name):
             np.testing.assert_array_equal(before.rgb, after.rgb)
 
 
-@pytest.mark.parametrize("name", ["cut.webm", "cut.mp4", "cut.mkv"])
-def test_a_truncated_file_gives_what_it_has(tmp_path, name):
-    codec = "libvpx-vp9" if name == "cut.webm" else "libx264"
-    rng = np.random.default_rng(1)
-    pictures = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(40)]
-    path = tmp_path / name
-    with av.open(str(path), "w", options={"movflags": "faststart"} if name == "cut.mp4" else {}) as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    source = open_frames(path)
-    frames = list(source.frames())
-    assert 5 < len(frames) < 40
-    assert [frame.index for frame in frames] == list(range(len(frames)))
-    assert "ends early" in source.notes[0]
-
-
-def test_damage_in_the_middle_is_told_and_repeats(tmp_path):
-    rng = np.random.default_rng(2)
-    pictures = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(40)]
-    path = write(tmp_path / "hurt.mp4", pictures, pixels="yuv420p", options={"g": "5"})
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 20000] = rng.integers(0, 255, 20000, dtype=np.uint8).tobytes()
-    path.write_bytes(bytes(content))
-    source = open_frames(path)
-    frames = list(source.frames())
-    assert [frame.index for frame in frames] == list(range(40)) == [frame.source for frame in frames]
-    assert source.notes
-    for before, after in zip(frames, source.frames(), strict=True):
-        np.testing.assert_array_equal(before.rgb, after.rgb)
-
-
-def sound_only(path):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 44100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def test_bad_files_are_named_with_what_to_do(tmp_path):
-    good = write(tmp_path / "good.mp4", [grey(k) for k in range(10)])
-    (tmp_path / "text.mp4").write_text("this is no video\n" * 50)
-    (tmp_path / "text.txt").write_text("this is no video\n" * 50)
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "no_end.mp4").write_bytes(good.read_bytes()[:600])
-    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
-    (tmp_path / "nothing").mkdir()
-    Image.fromarray(corners()).save(tmp_path / "picture.png")
-    sound_only(tmp_path / "sound.mp4")
-    cases = {
-        "missing.mp4": "does not exist",
-        "text.mp4": "no video",
-        "text.txt": "is text",
-        "empty.mp4": "is empty",
-        "no_end.mp4": "damaged",
-        "noise.mp4": "no video",
-        "picture.png": "is one picture",
-        "nothing": "holds no pictures",
-        "sound.mp4": "sound but no pictures",
-    }
-    for name, words in cases.items():
-        with pytest.raises(InputError, match=words) as caught:
-            open_frames(tmp_path / name)
-        assert name in str(caught.value), name
-        assert "give a" in str(caught.value) or "again" in str(caught.value), name
-
-
-def test_a_video_without_one_whole_frame(tmp_path):
-    path = write(tmp_path / "zeros.mp4", [corners()] * 5)
-    content = bytearray(path.read_bytes())
-    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
-    content[begin:end] = bytes(end - begin)
-    path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"No frame of .*zeros.mp4 can be decoded"):
-        open_frames(path)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -290,59 +163,6 @@ def test_bad_options(tmp_path, options, words):
     path = write(tmp_path / "short.mp4", [grey(k) for k in range(10)])
     with pytest.raises(InputError, match=words):
         open_frames(path, FrameOptions(**options))
-
-
-def save(folder, names, **picture):
-    folder.mkdir(exist_ok=True)
-    for place, name in enumerate(names):
-        Image.fromarray(grey(place, **picture)).save(folder / name)
-    return folder
-
-
-def test_a_folder_in_natural_order(tmp_path):
-    folder = save(tmp_path / "shots", ["f1.png", "f2.png", "f10.png", "F11.JPG"])
-    (folder / "notes.txt").write_text("no picture")
-    (folder / "._f1.png").write_bytes(b"what a Mac leaves behind")
-    source = open_frames(folder, FrameOptions(picture_rate=10.0))
-    assert places(source.frames()) == [0, 1, 2, 3]
-    assert (source.info.frame_rate, source.info.frame_count) == (10.0, 4)
-    assert places(source.frames(2)) == [2, 3]
-    assert [frame.time for frame in open_frames(folder).frames()] == pytest.approx([0, 0.04, 0.08, 0.12])
-    assert places(open_frames(folder, FrameOptions(fps=12.5)).frames()) == [0, 2]
-    assert sorted(["b10", "b9", "10", "9", "a"], key=natural_key) == ["9", "10", "a", "b9", "b10"]
-
-
-def test_pictures_of_cameras_and_scanners(tmp_path):
-    tmp_path.joinpath("upright").mkdir()
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise
-    Image.fromarray(corners()).save(tmp_path / "upright" / "1.png", exif=exif)
-    frame = next(open_frames(tmp_path / "upright").frames())
-    np.testing.assert_array_equal(frame.rgb, np.rot90(corners(), -1))
-    tmp_path.joinpath("deep").mkdir()
-    Image.fromarray(np.full((20, 30), 40000, dtype=np.uint16)).save(tmp_path / "deep" / "1.png")
-    assert np.unique(next(open_frames(tmp_path / "deep").frames()).rgb) == 40000 // 256
-
-
-def test_bad_folders(tmp_path):
-    folder = save(tmp_path / "shots", ["1.png", "2.png"])
-    Image.fromarray(grey(2, 32, 32)).save(folder / "3.png")
-    with pytest.raises(InputError, match=r"3.png has 32 x 32 pixels, but 1.png has 64 x 48"):
-        open_frames(folder)
-    (folder / "3.png").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"3.png is no readable picture"):
-        open_frames(folder)
-    with pytest.raises(InputError, match="shots: is it one of these"):
-        open_frames(tmp_path)
-
-
-def test_a_half_written_picture_is_stood_in_for(tmp_path):
-    folder = save(tmp_path / "shots", [f"{k}.png" for k in range(4)])
-    whole = (folder / "1.png").read_bytes()
-    (folder / "1.png").write_bytes(whole[: len(whole) // 2])
-    source = open_frames(folder)
-    assert places(source.frames()) == [0, 2, 2, 3]
-    assert any("1.png" in note for note in source.notes)
 
 
 def test_real_videos_decode_whole():
