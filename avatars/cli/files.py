@@ -11,25 +11,34 @@ from avatars.cli.notes import collected_notes, with_notes
 if TYPE_CHECKING:
     from avatars.export import VideoOptions
     from avatars.models import Avatar
+    from avatars.models.head_avatar import HeadAvatar
     from body_models import Motion
 
 
 @dataclass(frozen=True)
 class Animate:
-    """Film an avatar in a motion, or standing on a turntable."""
+    """Film an avatar, a body or a head, in a motion or on a turntable."""
 
     avatar: tyro.conf.Positional[Path]
     """An avatar file."""
     out: Path
     """What to write: .mp4, .gif, or a folder for PNG frames (a name without ending)."""
     motion: Path | None = None
-    """A motion file of any person, of any kind that `avatars motion info` reads."""
+    """A motion file of any person, of any kind that `avatars motion info` reads, or the folder of a tracked video."""
     frame_rate: float | None = None
     """Frames a second of a motion file that does not say it; others are resampled."""
     training_poses: bool = False
-    """Go through the poses that the avatar was fitted to."""
+    """Go through the poses that the avatar was fitted to; of a head: its own video."""
+    absolute: bool = False
+    """Heads: take expressions and turns as they are, not relative to how the driver is at rest."""
     turntable: bool = False
-    """Let the camera circle once; without a motion the avatar stands."""
+    """Let the camera circle once (heads: swing to both sides); without a motion the avatar stands."""
+    degrees: float | None = None
+    """How far the camera of a turntable goes around; less than 360 is to both sides and back."""
+    yaw: float = 0.0
+    """Degrees by which the camera stands aside, towards the person's left."""
+    pitch: float = 0.0
+    """Degrees from which the camera looks down."""
     fps: float = 30.0
     """Frames a second."""
     size: int = 512
@@ -44,15 +53,19 @@ class Animate:
     def run(self) -> str:
         """Write the video."""
         from avatars.export import animate
+        from avatars.export.animation import check_video_path
+        from avatars.models.file import load_avatar
 
         options = self._options()
+        check_video_path(self.out)
         avatar = load_avatar(self.avatar)
         with collected_notes() as notes:
-            animate(avatar, self._motion(avatar), self.out, options)
+            motion = _motion(avatar, self.motion, self.training_poses, self.absolute, self.frame_rate)
+            animate(avatar, motion, self.out, options)
         return with_notes(f"Video: {self.out}", notes)
 
     def _options(self) -> "VideoOptions":
-        from avatars.export import VideoOptions
+        from avatars.export import VideoOptions, View
         from body_models import InputError
 
         if self.motion is not None and self.training_poses:
@@ -66,49 +79,87 @@ class Animate:
             exact=self.exact,
             start=self.start,
             end=self.end,
+            view=View(self.yaw, self.pitch, self.degrees),
         )
-
-    def _motion(self, avatar: "Avatar") -> "Motion | Path | None":
-        from avatars.export import training_motion
-
-        return training_motion(avatar) if self.training_poses else _at_rate(self.motion, self.frame_rate)
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write an avatar in one pose as a mesh (metres, Y up)."""
+    """Write an avatar in one pose as a mesh, or a mesh for every frame of a motion (metres, Y up); heads in colour."""
 
     avatar: tyro.conf.Positional[Path]
     """An avatar file."""
     out: Path
-    """What to write: .ply, .obj, .glb or .stl."""
+    """What to write: .ply, .obj, .glb or .stl; or, with --motion or --training-poses, a folder (no ending)."""
     pose: int | None = None
-    """Number of a training pose, counted from 0."""
+    """Number of a training pose, or of a frame of a head's video, counted from 0."""
     motion: Path | None = None
-    """A motion file of any kind that `avatars motion info` reads, of which one frame is taken."""
-    frame: int = 0
-    """Frame of the motion, counted from 0."""
+    """A motion of any kind that `avatars animate` takes, of which one frame is taken, or all into a folder."""
+    training_poses: bool = False
+    """All poses that the avatar was fitted to, into a folder."""
+    frame: int | None = None
+    """Frame of the motion, counted from 0; the first if not given."""
     frame_rate: float | None = None
     """Frames a second of a motion file that does not say it; others are resampled."""
+    absolute: bool = False
+    """Heads: take expressions and turns as they are, not relative to how the driver is at rest."""
     canonical: bool = False
-    """The pose in which the avatar is stored, legs apart."""
+    """The pose in which the avatar is stored: legs apart, or the mouth a little open."""
+    start: float = 0.0
+    """Second of the motion at which a folder's frames start."""
+    end: float | None = None
+    """Second at which they end."""
+    format: str = "ply"
+    """What kind of meshes a folder holds: ply, obj, glb or stl."""
     resolution: int = 256
     """Cells along the longest side."""
     fast: bool = False
-    """Skin the canonical mesh instead of finding the posed surface: faster, less clean at strong bends."""
+    """Skin a body's canonical mesh instead of finding the posed surface: faster, less clean at strong bends."""
 
     def run(self) -> str:
-        """Write the mesh."""
-        from avatars.export import export
+        """Write the mesh or meshes."""
+        from avatars.models.file import load_avatar
         from body_models import InputError
 
-        if sum((self.pose is not None, self.motion is not None, self.canonical)) != 1:
-            raise InputError("Say which pose: one of --pose NUMBER, --motion FILE [--frame N], or --canonical.")
+        asked = (self.pose is not None, self.motion is not None, self.canonical, self.training_poses)
+        if sum(asked) != 1:
+            raise InputError(
+                "Say which pose: one of --pose NUMBER, --motion FILE [--frame N], --training-poses or --canonical."
+            )
+        many = self.out.suffix == ""
+        self._check_out(many)
         avatar = load_avatar(self.avatar)
         with collected_notes() as notes:
-            motion = _at_rate(self.motion, self.frame_rate)
-            export(avatar, self.out, self.pose, motion, self.frame, self.resolution, exact=not self.fast)
-        return with_notes(f"Mesh: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)", notes)
+            motion = _motion(avatar, self.motion, self.training_poses, self.absolute, self.frame_rate)
+            said = self._write_frames(avatar, motion) if many else self._write_one(avatar, motion)
+        return with_notes(said, notes)
+
+    def _check_out(self, many: bool) -> None:
+        from avatars.export.coloured_meshes import check_mesh_path
+        from body_models import InputError
+
+        if many and self.motion is None and not self.training_poses:
+            raise InputError(f"'{self.out}' has no ending; end the name of one mesh in .ply, .obj, .glb or .stl.")
+        if many and self.frame is not None:
+            raise InputError(f"--frame takes one mesh, '{self.out}' is a folder for all; end the name in .ply, or so.")
+        if not many and self.training_poses:
+            raise InputError(f"--training-poses needs a folder (a name without ending), not '{self.out}'.")
+        check_mesh_path(self.out if not many else self.out / f"frame.{self.format}")
+
+    def _write_one(self, avatar: "Avatar | HeadAvatar", motion: "Motion | None") -> str:
+        from avatars.export import export
+
+        export(avatar, self.out, self.pose, motion, self.frame or 0, self.resolution, exact=not self.fast)
+        return f"Mesh: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)"
+
+    def _write_frames(self, avatar: "Avatar | HeadAvatar", motion: "Motion | None") -> str:
+        from avatars.export import export_frames
+        from avatars.export.clips import cut_clip
+
+        assert motion is not None
+        clip = cut_clip(motion, self.start, self.end)
+        export_frames(avatar, self.out, clip, f".{self.format}", self.resolution, exact=not self.fast)
+        return f"Meshes: {self.out} ({len(clip)} frames of {clip.frame_rate:g} a second)"
 
 
 @dataclass(frozen=True)
@@ -120,31 +171,20 @@ class Info:
 
     def run(self) -> str:
         """Describe the avatar in a few lines."""
-        avatar = load_avatar(self.avatar)
-        model, info = avatar.model, avatar.info
-        body = avatar.body(128)
-        tall = float(body.vertices[:, 1].max() - body.vertices[:, 1].min())
-        numbers = sum(value.numel() for value in model.state_dict().values())
-        lines = {
-            "file": f"{self.avatar} ({self.avatar.stat().st_size / 1e6:.1f} MB)",
-            "method": f"snarf, {model.options.network} fields, {numbers / 1e6:.2f} million numbers",
-            "body": f"{info.body_model}, {len(avatar.skeleton)} joints, {tall:.2f} m tall",
-            "fitted to": f"{len(info.names)} scans: {', '.join(info.names)}",
-        }
-        lines |= {f"note {number}": note for number, note in enumerate(info.notes, 1)}
+        from avatars.cli.descriptions import description
+        from avatars.models.file import load_avatar
+
+        lines = description(load_avatar(self.avatar), self.avatar)
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
 
-def _at_rate(motion: Path | None, frame_rate: float | None) -> "Motion | Path | None":
-    """The clip of a file at a rate that the user gave; without one the file itself, whose own rate counts."""
-    from body_models import load_motion
+def _motion(
+    avatar: "Avatar | HeadAvatar", source: Path | None, training_poses: bool, absolute: bool, frame_rate: float | None
+) -> "Motion | None":
+    """What the user asked for, brought onto the avatar."""
+    from avatars.export import motion_on, training_motion
 
-    return motion if motion is None or frame_rate is None else load_motion(motion, frame_rate)
-
-
-def load_avatar(path: Path) -> "Avatar":
-    """Read an avatar file."""
-    from avatars.models import load
-
-    return load(path)
+    if training_poses:
+        return training_motion(avatar)
+    return None if source is None else motion_on(avatar, source, absolute, frame_rate)

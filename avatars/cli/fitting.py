@@ -11,6 +11,8 @@ import tyro
 
 if TYPE_CHECKING:
     from avatars.fit import Evaluation
+    from avatars.models import Avatar
+    from avatars.models.head_avatar import HeadAvatar
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,14 @@ class FitVideo:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Compare an avatar with scans of the same person that it has not seen."""
+    """Compare an avatar with scans, or a head with a video, of the same person that it has not seen."""
 
     avatar: tyro.conf.Positional[Path]
     """An avatar file."""
-    scans: Path
-    """Folder, file or quoted pattern of held-out scans."""
+    dataset: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DATASET")] = None
+    """For a head: the tracked video, a folder that `avatars prepare` wrote."""
+    scans: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """For a body: folder, file or quoted pattern of held-out scans."""
     poses: Path | None = None
     """Known poses of these scans (npz); found by registration if absent."""
     seed: int = 0
@@ -117,19 +121,55 @@ class Evaluate:
     """The scans' unit of length: auto, m, dm, cm, mm or in."""
     up: str = "auto"
     """The scans' up axis: auto, y, z, -y or -z (the last two as --up=-z)."""
+    frames: str = "last"
+    """For a head: last (the last fifth, which `fit-video --evaluate` holds out) or all; at most 48 of them."""
+    size: int = 256
+    """For a head: longer side of the compared pictures (pixels)."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """For a head: also write a report, each frame beside render and normals."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Also write the figures and the poses found to this file."""
 
     def run(self) -> str:
         """Print a table of the metrics."""
-        from avatars.fit import evaluate
-        from avatars.models import load
+        from avatars.models import Avatar
+        from avatars.models.file import load_avatar
 
-        found = evaluate(load(self.avatar), self.scans, poses=self.poses, seed=self.seed, unit=self.unit, up=self.up)
+        avatar = load_avatar(self.avatar)
+        return self._body(avatar) if isinstance(avatar, Avatar) else self._head(avatar)
+
+    def _body(self, avatar: "Avatar") -> str:
+        from avatars.fit import evaluate
+        from body_models.errors import InputError
+
+        if self.scans is None or self.dataset is not None or self.out is not None:
+            raise InputError(
+                f"'{self.avatar}' is the avatar of a body, which is compared with scans: "
+                f"`avatars evaluate {self.avatar} --scans FOLDER`."
+            )
+        found = evaluate(avatar, self.scans, poses=self.poses, seed=self.seed, unit=self.unit, up=self.up)
         lines = [found.table(), *(f"Left out: {name}: {reason}" for name, reason in found.skipped)]
         if self.json is not None:
             write_json(found, self.json)
             lines.append(f"Figures and poses: {self.json}")
+        return "\n".join(lines)
+
+    def _head(self, avatar: "HeadAvatar") -> str:
+        from avatars.fit.head_evaluation import evaluate_head
+        from body_models.errors import InputError
+
+        if self.dataset is None or self.scans is not None or self.poses is not None:
+            raise InputError(
+                f"'{self.avatar}' is the avatar of a head, which is compared with a tracked video: "
+                f"`avatars evaluate {self.avatar} DATASET`."
+            )
+        found = evaluate_head(avatar, self.dataset, frames=self.frames, size=self.size, out=self.out)
+        lines = [found.table()]
+        if self.json is not None:
+            found.write(self.json)
+            lines.append(f"Figures: {self.json}")
+        if self.out is not None:
+            lines.append(f"Report: {self.out / 'sheet.png'}")
         return "\n".join(lines)
 
 

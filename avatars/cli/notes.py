@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collected_notes() -> Iterator[list[str]]:
-    """Fills a list with what the body models and motion readers log while the block runs."""
+    """Fills a list with what avatars, body models and motion readers log while the block runs."""
     notes: list[str] = []
 
     class Collector(logging.Handler):
@@ -15,15 +15,17 @@ def collected_notes() -> Iterator[list[str]]:
             if record.getMessage() not in notes:
                 notes.append(record.getMessage())
 
-    logger, collector = logging.getLogger("body_models"), Collector()
-    level = logger.level
-    logger.addHandler(collector)
-    logger.setLevel(logging.INFO)
+    loggers, collector = [logging.getLogger(name) for name in ("body_models", "avatars")], Collector()
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(collector)
+        logger.setLevel(logging.INFO)
     try:
         yield notes
     finally:
-        logger.removeHandler(collector)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(collector)
+            logger.setLevel(level)
 
 
 def with_notes(said: str, notes: list[str]) -> str:

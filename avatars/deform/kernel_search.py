@@ -1,9 +1,6 @@
 """Launch the fused search kernel: all cores on the CPU, torch's stream on CUDA."""
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -13,15 +10,12 @@ from torch import Tensor
 
 from avatars.deform.roots import Roots, SearchOptions
 from avatars.deform.sampled import SampledSkinning
-from avatars.fields.patches import PatchedGrid
+from avatars.fields.launches import on_all_cores
+from avatars.fields.reading import patches_on
 from data_prep.warp_runtime import start_warp
 
 POINTS_AT_ONCE = 250_000
 """Slots for the roots of this many points are kept at a time; the roots alone are kept for all."""
-PARALLEL_POINTS = 256
-"""A slice for one core has at least as many points as this."""
-SLICES = 4
-"""Slices for each core: some points cost more than others."""
 BASIN = 9e-3
 """What starts, or comes near, within this of a root found before would land on it (metres)."""
 CELL = 0.04
@@ -79,23 +73,7 @@ def _launch(order: Tensor, inputs: list[Tensor], arguments: list[Any], outputs: 
         values = [some, *first, *arguments, *last]
         warp.launch(kernels.search_kernel, dim=stop - start, inputs=values, device=str(device))
 
-    _on_all_cores(run, count, device)
-
-
-def _on_all_cores(run: Callable[[int, int], None], count: int, device: torch.device) -> None:
-    """Launch over 0..count: at once on CUDA, on torch's stream; on the CPU in slices that the cores take in turn."""
-    warp = start_warp()
-    if device.type == "cuda":
-        with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
-            run(0, count)
-        return
-    _kernels().search_kernel.module.load("cpu")  # compiled once, before the threads want it
-    slices = min(SLICES * _cores(), count // PARALLEL_POINTS)
-    if _cores() == 1 or slices <= 1:
-        run(0, count)
-        return
-    bounds = [count * i // slices for i in range(slices + 1)]
-    list(_pool().map(run, bounds[:-1], bounds[1:]))
+    on_all_cores(kernels.search_kernel, run, count, device)
 
 
 def _field_arguments(
@@ -112,10 +90,10 @@ def _field_arguments(
     return [
         _as_warp(bones, kernels.Affine),
         _as_warp(canonical_from_posed.detach().contiguous(), kernels.Affine),
-        _patches(field.coarse_grid, device),
+        patches_on(field.coarse_grid, device),
         _as_warp(field.coarse_table.reshape(frames, nodes, 3, 4), kernels.Affine),
         _as_warp(field.starts.influence, warp.uint8),
-        _patches(field.grid, device),
+        patches_on(field.grid, device),
         _as_warp(log_weights, warp.float32),
         _as_warp(field.prepared.marks, warp.uint64),
         _as_warp(offsets, warp.vec3),
@@ -134,7 +112,7 @@ def _marks(log_weights: Float[Tensor, "node bone"]) -> Int[Tensor, "node word"]:
         values = [_as_warp(log_weights[start:stop], warp.float32), _as_warp(marks[start:stop], warp.uint64)]
         warp.launch(kernels.mark_kernel, dim=stop - start, inputs=values, device=str(log_weights.device))
 
-    _on_all_cores(run, len(log_weights), log_weights.device)
+    on_all_cores(kernels.mark_kernel, run, len(log_weights), log_weights.device)
     return marks
 
 
@@ -145,19 +123,6 @@ def _limits(options: SearchOptions) -> Any:
     limits.divergence, limits.separation = options.divergence, options.separation
     limits.basin = max(BASIN, options.separation)
     return limits
-
-
-@lru_cache(maxsize=64)
-def _patches(grid: PatchedGrid, device: str) -> Any:
-    warp, kernels = start_warp(), _kernels()
-    rows = []
-    for spec, offset in zip(grid.patches, grid.offsets, strict=True):
-        patch = kernels.Patch()
-        upper = [low + spec.spacing * (n - 1) for low, n in zip(spec.lower, spec.shape, strict=True)]
-        patch.lower, patch.upper = warp.vec3(*spec.lower), warp.vec3(*upper)
-        patch.spacing, patch.shape, patch.offset = spec.spacing, warp.vec3i(*spec.shape), offset
-        rows.append(patch)
-    return warp.array(rows, dtype=kernels.Patch, device=device)
 
 
 def _as_warp(tensor: Tensor, kind: Any) -> Any:
@@ -171,13 +136,3 @@ def _kernels() -> ModuleType:
     from avatars.deform.kernels import search
 
     return search
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), thread_name_prefix="search")
-
-
-def _cores() -> int:
-    """Cores that this process may use: torch's setting, which follows OMP_NUM_THREADS."""
-    return max(1, min(torch.get_num_threads(), os.cpu_count() or 1))

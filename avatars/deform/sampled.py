@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatars.deform.kernel_carry import carry_points
 from avatars.deform.starts import StartTable, start_table
-from avatars.fields.affine import blend_bones
-from avatars.fields.grid import interpolate
+from avatars.fields.affine import apply_affine, blend_bones
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import read, read_with_slopes
 from body_models.precision import matmul
 
 COARSEST = 0.035
@@ -71,36 +72,55 @@ class SampledSkinning:
 
     def blend(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 4"]:
         """The blended transform at canonical points, each in the pose of its frame."""
-        weights = torch.softmax(interpolate(self.log_weights, *self.grid.corners(points)), dim=1)
+        weights = torch.softmax(read(self.log_weights, self.grid, points), dim=1)
         return blend_bones(weights, self.posed_from_canonical, frame)
 
     def shifted(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
         """Canonical points moved by the blendshapes of their frame (metres)."""
         if self.offsets is None:
             return points
-        index, corner_weights = self.grid.corners(points)
-        return points + interpolate(self.offsets.flatten(0, 1), self._rows(index, frame), corner_weights)
+        return points + read(self.offsets.flatten(0, 1), self.grid, points, frame=frame)
+
+    def carried(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
+        """Posed positions of canonical points (metres), fused where no gradient is wanted."""
+        known = (points, self.log_weights, self.posed_from_canonical, self.offsets)
+        wanted = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in known)
+        if wanted or not self._is_single(points):
+            return apply_affine(self.blend(points, frame), self.shifted(points, frame))
+        return self._fused(points, frame, jacobian=False)[0]
 
     @torch.no_grad()
     def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
         """Exact spatial Jacobian of the deformation, a constant to gradients."""
-        index, corner_weights, slopes = self.grid.corner_slopes(points)
-        weights = torch.softmax(interpolate(self.log_weights, index, corner_weights), dim=1)
+        if self._is_single(points):
+            return self._fused(points, frame, jacobian=True)[1]
+        return self.jacobian_twin(points, frame)
+
+    @torch.no_grad()
+    def jacobian_twin(
+        self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]
+    ) -> Float[Tensor, "point 3 3"]:
+        """The Jacobian in plain torch, for any precision: its meaning."""
+        logs, rises = read_with_slopes(self.log_weights, self.grid, points)
+        weights = torch.softmax(logs, dim=1)
         stretch = torch.eye(3).to(points).expand(len(points), 3, 3)
         shifted = points
         if self.offsets is not None:
-            rows, table = self._rows(index, frame), self.offsets.flatten(0, 1)
-            shifted = points + interpolate(table, rows, corner_weights)
-            columns = [interpolate(table, rows, slopes[:, axis].contiguous()) for axis in range(3)]
-            stretch = stretch + torch.stack(columns, dim=2)
+            offset, slopes = read_with_slopes(self.offsets.flatten(0, 1), self.grid, points, frame=frame)
+            shifted, stretch = points + offset, stretch + slopes.mT
         bones = self.posed_from_canonical[:, :, :3][frame]
         carried = matmul(bones[..., :3], shifted[:, None, :, None])[..., 0] + bones[..., 3]  # point bone 3
         spread = weights[..., None] * (carried - (weights[..., None] * carried).sum(1, keepdim=True))
-        turn = [
-            (interpolate(self.log_weights, index, slopes[:, axis].contiguous())[..., None] * spread).sum(1)
-            for axis in range(3)
-        ]
-        return matmul((weights[..., None, None] * bones[..., :3]).sum(1), stretch) + torch.stack(turn, dim=2)
+        turn = (rises[..., None] * spread[:, None]).sum(2)  # point axis 3
+        return matmul((weights[..., None, None] * bones[..., :3]).sum(1), stretch) + turn.mT
 
-    def _rows(self, index: Int[Tensor, "point 8"], frame: Int[Tensor, "point"]) -> Int[Tensor, "point 8"]:
-        return index + frame[:, None] * self.grid.count
+    def _fused(
+        self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], jacobian: bool
+    ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "some 3 3"]]:
+        fields = (self.log_weights, self.posed_from_canonical, self.offsets)
+        return carry_points(points, frame, self.grid, *fields, jacobian)
+
+    def _is_single(self, points: Float[Tensor, "point 3"]) -> bool:
+        """Whether all is in single precision, as the kernel has it."""
+        known = (points, self.log_weights, self.posed_from_canonical, self.offsets)
+        return all(value is None or value.dtype == torch.float32 for value in known)

@@ -36,6 +36,15 @@ class DeformationField(Protocol):
         ...
 
 
+@runtime_checkable
+class Carrier(Protocol):
+    """A deformation field that carries points faster than by its parts."""
+
+    def carried(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
+        """Posed positions of canonical points (metres)."""
+        ...
+
+
 class Skinning:
     """The exact deformation by any weight and offset fields, for several frames (SNARF, equation 2; IMavatar, 3).
 
@@ -77,4 +86,6 @@ def forward_skin(
     field: DeformationField, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]
 ) -> Float[Tensor, "point 3"]:
     """Posed positions of canonical points (metres)."""
+    if isinstance(field, Carrier):
+        return field.carried(points, frame)
     return apply_affine(field.blend(points, frame), field.shifted(points, frame))

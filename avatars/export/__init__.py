@@ -3,11 +3,28 @@
 import sys
 from types import ModuleType
 
-from avatars.export.animation import VideoOptions, animate
-from avatars.export.meshes import export
-from avatars.export.motions import motion_for, training_motion
+from avatars.export.animation import animate
+from avatars.export.clips import VideoOptions
+from avatars.export.head_cameras import head_camera
+from avatars.export.head_motion import drive
+from avatars.export.head_neutral import resting_head
+from avatars.export.meshes import export, export_frames
+from avatars.export.motions import motion_for, motion_on, training_motion
+from avatars.export.views import View
 
-__all__ = ["VideoOptions", "animate", "export", "motion_for", "training_motion"]
+__all__ = [
+    "VideoOptions",
+    "View",
+    "animate",
+    "drive",
+    "export",
+    "export_frames",
+    "head_camera",
+    "motion_for",
+    "motion_on",
+    "resting_head",
+    "training_motion",
+]
 
 
 class _CallablePackage(ModuleType):

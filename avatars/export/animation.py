@@ -1,18 +1,19 @@
 """An avatar in motion, to a video file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avatars.export.cameras import follow_cameras
+from avatars.export.clips import VideoOptions, cut_clip
+from avatars.export.head_animation import head_shots
 from avatars.export.motions import motion_for, standing_motion
+from avatars.export.progress import counted
 from avatars.export.stage import film
 from avatars.models.avatar import Avatar
+from avatars.models.head_avatar import HeadAvatar
 from body_models import InputError, Motion
 from data_prep.camera import Camera
 from data_prep.pictures import write_video
@@ -21,68 +22,46 @@ from data_prep.surface import Surface
 STANDING_SECONDS = 6.0
 
 
-@dataclass(frozen=True)
-class VideoOptions:
-    """How a motion is filmed."""
-
-    fps: float | int = 30.0
-    """Frames a second."""
-    size: int = 512
-    """Height and width of the picture (pixels)."""
-    turntable: bool = False
-    """The camera circles the person once."""
-    exact: bool = False
-    """Each frame's surface by root finding: seconds a frame, free of skinning's flaws."""
-    start: float | int = 0.0
-    """Second of the motion at which the video starts."""
-    end: float | int | None = None
-    """Second at which it ends; the motion's own end if not given."""
-    resolution: int = 192
-    """Cells along the longest side when the surface is extracted."""
-    supersampling: int = 2
-    """Rays along each side of a pixel; 1 is faster, 2 has smooth edges."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.fps <= 240:
-            raise InputError(f"{self.fps} frames a second is not usable; use 1 to 240.")
-        if not 32 <= self.size <= 4096:
-            raise InputError(f"A picture of {self.size} pixels is not in 32 to 4096.")
-        if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise InputError(f"Cannot film from second {self.start} to {self.end}; the end must come after the start.")
-
-
 def animate(
-    avatar: Avatar,
+    avatar: Avatar | HeadAvatar,
     motion: Motion | Path | str | None,
     path: Path | str,
     options: VideoOptions | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Film the avatar in a motion (BVH, AMASS npz, or a clip); without one it stands and the camera circles it.
+    """Film the avatar in a motion; without one it stands, or the head rests, and the camera circles it.
 
-    Writes .mp4, .gif or a folder of PNGs, whole or not at all. Raises InputError for a motion that cannot be read or
-    whose skeleton is not known, times beyond its end, or another ending of the name.
+    The motion is a clip, a motion file (BVH, AMASS npz, ARKit CSV, ...) or the dataset of a tracked video. Writes .mp4,
+    .gif or a folder of PNGs, whole or not at all. Raises InputError for a motion that cannot be read or does not fit
+    the avatar, times beyond its end, or another ending of the name.
     """
-    options, path = options or VideoOptions(turntable=motion is None), Path(path)
+    options = options or VideoOptions(turntable=motion is None)
+    path = check_video_path(path)
+    if isinstance(avatar, HeadAvatar):
+        count, frames = head_shots(avatar, motion, options)
+    else:
+        count, frames = _body_shots(avatar, motion, options)
+    return write_video(counted(frames, count, "Filming", quiet), path, options.fps)
+
+
+def check_video_path(path: Path | str) -> Path:
+    """The path of a video to write; raises InputError for an ending that is not one of a video's."""
+    path = Path(path)
     if path.suffix.lower() not in (".mp4", ".gif", ""):
         raise InputError(f"Cannot write a video as '{path.name}'; end the name in .mp4 or .gif, or name a folder.")
+    return path
+
+
+def _body_shots(
+    avatar: Avatar, motion: Motion | Path | str | None, options: VideoOptions
+) -> tuple[int, Iterator[UInt8[np.ndarray, "height width 3"]]]:
+    """How many pictures a video has, and the pictures."""
     if motion is None:
         motion = standing_motion(avatar, STANDING_SECONDS)
-    clip = _cut(motion_for(avatar, motion, options.resolution), options).resample(float(options.fps))
-    body = avatar.body(options.resolution)
-    cameras = follow_cameras(clip, body, options.size, options.turntable)
-    frames = _film(avatar, clip, cameras, options)
-    return write_video(_counted(frames, len(clip), quiet), path, options.fps)
-
-
-def _cut(clip: Motion, options: VideoOptions) -> Motion:
-    first = round(options.start * clip.frame_rate)
-    last = len(clip) if options.end is None else min(len(clip), round(options.end * clip.frame_rate) + 1)
-    if first >= len(clip):
-        raise InputError(
-            f"The video would start at second {options.start:g}, but motion '{clip.name}' lasts {clip.duration:.2f} s."
-        )
-    return clip.cut(first, max(last, first + 1))
+    clip = cut_clip(motion_for(avatar, motion, options.resolution), options.start, options.end)
+    clip = clip.resample(float(options.fps))
+    cameras = follow_cameras(clip, avatar.body(options.resolution), options.size, options.turntable, options.view)
+    return len(clip), _film(avatar, clip, cameras, options)
 
 
 def _film(
@@ -98,18 +77,3 @@ def _film(
         else:
             moving.update(body.pose_vertices(pose, place))
         yield film(moving, camera, options.supersampling)
-
-
-def _counted(
-    frames: Iterator[UInt8[np.ndarray, "height width 3"]], total: int, quiet: bool
-) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """The same frames, with a bar that tells the time left."""
-    columns = (
-        TextColumn("Filming"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("Filming", total=total)
-        for frame in frames:
-            yield frame
-            progress.advance(task)

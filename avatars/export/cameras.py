@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.export.views import STEEPEST, View
 from body_models import Body, Motion
 from body_models.skeleton import rotation_matrices
 from data_prep.camera import Camera, look_at
@@ -22,21 +23,25 @@ MARGIN = 1.12
 FRAMES_AT_ONCE = 256
 
 
-def follow_cameras(clip: Motion, body: Body, size: int, turntable: bool = False) -> list[Camera]:
+def follow_cameras(
+    clip: Motion, body: Body, size: int, turntable: bool = False, view: View | None = None
+) -> list[Camera]:
     """A camera for each frame of a clip on the body's skeleton, at a steady distance that holds the person (metres).
 
-    It sees the person from the front and a little from the side, or circles once with `turntable`.
+    It sees the person from the front and a little from the side, or circles once with `turntable`; a view counts from
+    there.
     """
+    view = view or View()
     points = _some_vertices(clip, body)
     targets = _targets(points, clip)
     start = facing(clip) + (0.0 if turntable else SIDE_VIEW)
-    circle = torch.arange(len(clip), device=targets.device) / len(clip) if turntable else targets.new_zeros(len(clip))
-    azimuth = start + 2 * math.pi * circle
+    azimuth = start + view.yaws(len(clip), turntable, 360.0).to(targets)
+    elevation = min(ELEVATION + math.radians(view.pitch), math.radians(STEEPEST))
     backward = torch.stack(
         [
-            azimuth.sin() * math.cos(ELEVATION),
-            torch.full_like(azimuth, math.sin(ELEVATION)),
-            azimuth.cos() * math.cos(ELEVATION),
+            azimuth.sin() * math.cos(elevation),
+            torch.full_like(azimuth, math.sin(elevation)),
+            azimuth.cos() * math.cos(elevation),
         ],
         dim=1,
     )

@@ -1,20 +1,18 @@
 """Feature vectors on grids of several spacings, for small decoders; fine grids share rows of a table (hashing)."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from avatars.fields.grid import GridSpec, interpolate
+from avatars.fields.grid import GridSpec, interpolate_with_slopes
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import Grid, read, read_with_slopes
 from body_models.errors import InputError
 
-Grid = GridSpec | PatchedGrid
+__all__ = ["FeatureGrids", "interpolate_with_slopes", "smooth_slopes", "spacing_at", "with_smooth_slopes"]
 
 MOST_ROWS = 17
 """A table has at most two to this power rows; a surface touches few enough nodes of a fine grid to share them."""
-
-SCATTER = 2654435761
-"""Odd multiplier that scatters neighbouring numbers over 32 bits (Knuth, volume 3, section 6.4)."""
 
 
 class FeatureGrids(nn.Module):
@@ -40,9 +38,7 @@ class FeatureGrids(nn.Module):
     def forward(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point feature"]:
         """Features at canonical points (metres)."""
         parts = [points.new_zeros(len(points), 0)]
-        for spec, table in zip(self.specs, self.tables, strict=True):
-            index, weights = spec.corners(points)
-            parts.append(interpolate(table, self._rows(spec, index), weights))
+        parts += [read(table, spec, points, bits=bits) for spec, table, bits in self._levels()]
         return torch.cat(parts, 1)
 
     def with_slopes(
@@ -50,43 +46,38 @@ class FeatureGrids(nn.Module):
     ) -> tuple[Float[Tensor, "point feature"], Float[Tensor, "point 3 feature"]]:
         """Features, and their derivatives along x, y and z (per metre)."""
         values, slopes = [points.new_zeros(len(points), 0)], [points.new_zeros(len(points), 3, 0)]
-        for spec, table in zip(self.specs, self.tables, strict=True):
-            index, weights, rises = spec.corner_slopes(points)
-            value, slope = interpolate_with_slopes(table, self._rows(spec, index), weights, rises)
+        for spec, table, bits in self._levels():
+            value, slope = read_with_slopes(table, spec, points, bits=bits)
             values.append(value)
             slopes.append(slope)
         return torch.cat(values, 1), torch.cat(slopes, 2)
 
-    def _rows(self, spec: GridSpec, index: Int[Tensor, "point 8"]) -> Int[Tensor, "point 8"]:
-        if spec.count <= 2**self.most_rows:
-            return index
-        return (index * SCATTER & 0xFFFFFFFF) >> (32 - self.most_rows)
-
-
-def interpolate_with_slopes(
-    table: Float[Tensor, "row channel"],
-    index: Int[Tensor, "point 8"],
-    weights: Float[Tensor, "point 8"],
-    slopes: Float[Tensor, "point 3 8"],
-) -> tuple[Float[Tensor, "point channel"], Float[Tensor, "point 3 channel"]]:
-    """Values and derivatives as weighted sums of eight rows a point; differentiable in all but the index."""
-    rows = table.index_select(0, index.reshape(-1)).reshape(len(index), 8, table.shape[1])
-    both = torch.cat([weights[:, None], slopes], 1) @ rows
-    return both[:, 0], both[:, 1:]
+    def _levels(self) -> list[tuple[GridSpec, Float[Tensor, "row channel"], int]]:
+        """Each grid with its table, and the power of two of its rows where nodes share them."""
+        shared = [self.most_rows if spec.count > 2**self.most_rows else 0 for spec in self.specs]
+        return list(zip(self.specs, self.tables, shared, strict=True))
 
 
 def smooth_slopes(
-    grid: Grid, table: Float[Tensor, "row channel"], points: Float[Tensor, "point 3"]
+    grid: Grid, table: Float[Tensor, "row channel"], points: Float[Tensor, "point 3"], mended: bool = False
 ) -> Float[Tensor, "point 3 channel"]:
     """Differences over half a spacing to either side: derivatives that, unlike the exact ones, pass smoothly on.
 
-    They are the derivatives of the field averaged over one cell's width (per metre).
+    They are the derivatives of the field averaged over one cell's width (per metre); `mended` as for `read`.
     """
-    spacing = spacing_at(grid, points)
-    steps = 0.5 * spacing[:, None, None] * torch.eye(3).to(points)
-    ends = torch.stack([points[:, None] + steps, points[:, None] - steps], 1)
-    values = interpolate(table, *grid.corners(ends.reshape(-1, 3))).reshape(len(points), 2, 3, table.shape[1])
-    return (values[:, 0] - values[:, 1]) / spacing[:, None, None]
+    return with_smooth_slopes(grid, table, points, mended)[1]
+
+
+def with_smooth_slopes(
+    grid: Grid, table: Float[Tensor, "row channel"], points: Float[Tensor, "point 3"], mended: bool = False
+) -> tuple[Float[Tensor, "point channel"], Float[Tensor, "point 3 channel"]]:
+    """Values at points with their `smooth_slopes`."""
+    spacing = spacing_at(grid, points)[:, None, None]
+    steps = 0.5 * spacing * torch.eye(3).to(points)
+    middle = points[:, None]
+    places = torch.cat([middle, middle + steps, middle - steps], 1)
+    values = read(table, grid, places.reshape(-1, 3), mended).unflatten(0, (len(points), 7))
+    return values[:, 0], (values[:, 1:4] - values[:, 4:]) / spacing
 
 
 def spacing_at(grid: Grid, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point"]:

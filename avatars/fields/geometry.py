@@ -14,6 +14,8 @@ from avatars.fields.mlp import Mlp, positional_encoding
 from avatars.fields.patches import PatchedGrid
 from body_models.errors import InputError
 
+Hint = Float[Tensor, "point width"] | None
+"""What a conditioned field is told at each point."""
 RESIDUAL = 0.01
 """Metres that a unit of the fast field's decoder stands for."""
 
@@ -51,7 +53,9 @@ class GridGeometry(nn.Module):
     """A base grid of signed distances plus a residual decoded from feature grids; the residual starts at zero.
 
     With `smooth` the normals' gradient takes the base's slopes over half a spacing to either side, which pass from
-    cell to cell without a jump. Raises InputError for sizes below one or a field without feature grids.
+    cell to cell without a jump. A field with a `condition` changes with that many numbers: `hints` makes of them what
+    its decoder is given, a row a point; no hint stands for a condition of zeros. Raises InputError for sizes below one
+    or a field without feature grids.
     """
 
     rim: Tensor
@@ -65,6 +69,7 @@ class GridGeometry(nn.Module):
         width: int = 32,
         feature_size: int = 16,
         smooth: bool = True,
+        condition: int = 0,
     ) -> None:
         super().__init__()
         if min(width, feature_size, len(features)) < 1:
@@ -81,6 +86,13 @@ class GridGeometry(nn.Module):
         self.residual, self.feature = nn.Linear(width, 1), nn.Linear(width, feature_size)
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
+        self.told = nn.Linear(condition, width, bias=False) if condition else None
+
+    def hints(self, condition: Float[Tensor, "frame condition"]) -> Float[Tensor, "frame width"]:
+        """What the decoder is told of conditions; only for fields that have one."""
+        assert self.told is not None
+        hints: Tensor = self.told(condition)
+        return hints
 
     def start_from(self, sdf: Float[Tensor, "node"]) -> None:
         """Begin at given signed distances (metres), one a node of the base grid."""
@@ -94,29 +106,35 @@ class GridGeometry(nn.Module):
         rim = interpolate(self.base, self.rim_corners, self.rim_weights.to(self.base))
         return self.base.index_copy(0, self.rim, rim)
 
-    def sdf(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point"]:
+    def sdf(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point"]:
         """Signed distance at canonical points (metres), without the feature."""
         values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
-        return (values + RESIDUAL * self.residual(self._hidden(self.grids(points))))[:, 0]
+        hidden = silu(self.second(silu(self._first(self.grids(points), hint))))
+        return (values + RESIDUAL * self.residual(hidden))[:, 0]
 
-    def forward(self, points: Float[Tensor, "point 3"]) -> Geometry:
+    def forward(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Geometry:
         """Signed distance and feature at canonical points (metres)."""
         values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
-        hidden = self._hidden(self.grids(points))
+        hidden = silu(self.second(silu(self._first(self.grids(points), hint))))
         return Geometry((values + RESIDUAL * self.residual(hidden))[:, 0], self.feature(hidden))
 
-    def gradient(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
+    def gradient(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point 3"]:
         """The exact derivative of `sdf` by the points, itself differentiable."""
-        return self._both(points, smooth=False)[1]
+        return self._both(points, False, hint)[1]
 
-    def with_gradient(self, points: Float[Tensor, "point 3"]) -> tuple[Geometry, Float[Tensor, "point 3"]]:
+    def with_gradient(
+        self, points: Float[Tensor, "point 3"], hint: Hint = None
+    ) -> tuple[Geometry, Float[Tensor, "point 3"]]:
         """Geometry and the gradient that normals are made of: smoothed, where the field was made so."""
-        return self._both(points, self.smooth)
+        return self._both(points, self.smooth, hint)
 
-    def _hidden(self, features: Float[Tensor, "point input"]) -> Float[Tensor, "point width"]:
-        return silu(self.second(silu(self.first(features))))
+    def _first(self, features: Float[Tensor, "point input"], hint: Hint) -> Float[Tensor, "point width"]:
+        one: Tensor = self.first(features)
+        return one if hint is None else one + hint
 
-    def _both(self, points: Float[Tensor, "point 3"], smooth: bool) -> tuple[Geometry, Float[Tensor, "point 3"]]:
+    def _both(
+        self, points: Float[Tensor, "point 3"], smooth: bool, hint: Hint
+    ) -> tuple[Geometry, Float[Tensor, "point 3"]]:
         table = self.at_nodes()
         if smooth:
             base, slope = (
@@ -127,7 +145,7 @@ class GridGeometry(nn.Module):
             base, slope = interpolate_with_slopes(table, *self.base_grid.corner_slopes(points))
         features, feature_slopes = self.grids.with_slopes(points)
         # The chain rule written out: autograd would have to walk the decoder twice more to differentiate it again.
-        one = self.first(features)
+        one = self._first(features, hint)
         two = self.second(silu(one))
         hidden = silu(two)
         back = linear(self.residual.weight * _silu_slope(two), self.second.weight.T) * _silu_slope(one)

@@ -98,6 +98,18 @@ def interpolate(
     return _Interpolation.apply(table, index, weights)
 
 
+def interpolate_with_slopes(
+    table: Float[Tensor, "row channel"],
+    index: Int[Tensor, "point 8"],
+    weights: Float[Tensor, "point 8"],
+    slopes: Float[Tensor, "point 3 8"],
+) -> tuple[Float[Tensor, "point channel"], Float[Tensor, "point 3 channel"]]:
+    """Values and derivatives as weighted sums of eight rows a point; differentiable in all but the index."""
+    rows = table.index_select(0, index.reshape(-1)).reshape(len(index), 8, table.shape[1])
+    both = torch.cat([weights[:, None], slopes], 1) @ rows
+    return both[:, 0], both[:, 1:]
+
+
 class _Interpolation(torch.autograd.Function):
     """torch's embedding_bag forward; backward it sorts all indices, where adding up the rows is ten times as fast."""
 
@@ -112,7 +124,7 @@ class _Interpolation(torch.autograd.Function):
         by_table = by_weights = None
         if ctx.needs_input_grad[0]:
             shares = (weights[..., None] * gradient[:, None]).flatten(0, 1)
-            by_table = torch.zeros_like(table).index_add(0, index.reshape(-1), shares)
+            by_table = torch.zeros_like(table).index_add_(0, index.reshape(-1), shares)
         if ctx.needs_input_grad[2]:
             by_weights = (table[index] * gradient[:, None]).sum(-1)
         return by_table, None, by_weights

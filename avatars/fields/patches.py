@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,11 +86,23 @@ class PatchedGrid:
         index, weights = self.patches[0].corners(torch.cat(places))
         return torch.cat(numbers), index, weights
 
+    def rim_on(self, device: torch.device) -> tuple[Int[Tensor, "rim"], Int[Tensor, "rim 8"], Float[Tensor, "rim 8"]]:
+        """The rim as `rim` gives it, on a device, found once."""
+        return _rim_on(self, device)
+
     def _finer(self, points: Float[Tensor, "point 3"]) -> list[tuple[GridSpec, int, Bool[Tensor, "point"]]]:
         return [
             (patch, offset, patch.contains(points))
             for patch, offset in list(zip(self.patches, self.offsets, strict=True))[1:]
         ]
+
+
+@lru_cache(maxsize=64)
+def _rim_on(
+    grid: PatchedGrid, device: torch.device
+) -> tuple[Int[Tensor, "rim"], Int[Tensor, "rim 8"], Float[Tensor, "rim 8"]]:
+    numbers, corners, weights = grid.rim()
+    return numbers.to(device), corners.to(device), weights.to(device)
 
 
 def patched_grid(

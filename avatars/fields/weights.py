@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avatars.fields.grid import interpolate
 from avatars.fields.mlp import Mlp
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import read
 from avatars.fields.softmax import SHARPNESS, hierarchical_log_weights, hierarchical_logits, logit_count
 
 SMALLEST = 1e-7
@@ -64,7 +65,9 @@ class GridWeights(nn.Module):
 
     def log_weights(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point bone"]:
         """Logarithms of the weights at canonical points (metres), but for a constant of each point."""
-        return interpolate(self.at_nodes(), *self.grid.corners(points))
+        if self.parents is None:
+            return read(SHARPNESS * self.logits, self.grid, points, mended=True)
+        return read(self.at_nodes(), self.grid, points)
 
     def forward(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point bone"]:
         """Weights at canonical points (metres)."""

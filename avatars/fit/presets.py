@@ -49,7 +49,7 @@ def _known(prefix: str) -> list[str]:
     names = [
         file.stem.removeprefix(prefix) for file in files if file.suffix == ".yaml" and file.name.startswith(prefix)
     ]
-    return sorted(name for name in names if "_" not in name)
+    return sorted(name for name in names if prefix or "_" not in name)
 
 
 def _build(kind: Any, stored: object, where: str) -> Any:

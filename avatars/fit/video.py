@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
+from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
 from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
-from avatars.fit.video_method import Diverged, TrackedImavatar, VideoMethod, note_changes, surface_mesh
+from avatars.fit.video_method import Diverged, TrackedImavatar, VideoMethod
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import LEAST, check_masks, load_pictures
 from avatars.fit.video_report import Likeness, likeness
@@ -91,20 +92,20 @@ def fit_video(
         if split.test:
             found = held_out_likeness(method.module, dataset, split, options)
             progress.say(f"Held-out frames: {found.psnr:.1f} dB inside the mask, overlap with it {found.iou:.3f}.")
-        avatar = _avatar(method.module, dataset, split)
+        avatar = _avatar(method, dataset, split)
         save(avatar, out)
         progress.say(f"Avatar written to {out} after {time.monotonic() - started:.0f} s; working files are in {work}.")
     return avatar
 
 
 def held_out_likeness(
-    module: TrackedImavatar, dataset: VideoDataset, split: Split, options: VideoFitOptions
+    module: TrackedImavatar | TrackedNerface, dataset: VideoDataset, split: Split, options: VideoFitOptions
 ) -> Likeness:
     """How like the held-out frames the head is, posed as they were tracked."""
     some, device = dataset.subset(split.test), module.poses.device
     pictures = load_pictures(some, options.size)
     tracks = (some.poses.to(device), some.translations.to(device), some.expressions.to(device))
-    return likeness(module.imavatar, *tracks, pictures)
+    return likeness(module.model, *tracks, pictures)
 
 
 def _options(preset: str, steps: int | None, size: int | None, evaluate: bool) -> VideoFitOptions:
@@ -197,7 +198,7 @@ def _thinned(frames: list[int], most: int) -> list[int]:
 
 def _method(
     dataset: VideoDataset, split: Split, options: VideoFitOptions, device: torch.device, seed: int, progress: Progress
-) -> VideoMethod:
+) -> VideoMethod | NerfaceMethod:
     """The untrained head on its frames."""
     some = dataset.subset(split.train)
     body = checked_body(dataset)
@@ -205,13 +206,19 @@ def _method(
     pictures = load_pictures(some, options.size, lambda done, total: progress.stage(title, done, total))
     progress.say(f"{len(some)} frames of {dataset.model}, {pictures.size[1]} x {pictures.size[0]} pixels.")
     torch.manual_seed(seed)
+    if options.method == "nerface":
+        volume = nerface_from_head(body, options.nerface, options.imavatar)
+        tracked = TrackedNerface(volume, some.poses, some.translations, some.expressions).to(device)
+        return NerfaceMethod(tracked, pictures, options, progress.say)
     model = imavatar_from_head(body, options.imavatar, some.poses, options.supervised)
     module = TrackedImavatar(model, some.poses, some.translations, some.expressions).to(device)
     prior = HeadPrior(body.to(device), options.imavatar.ghost)
     return VideoMethod(module, prior, pictures, options, progress.say)
 
 
-def optimise_safely(method: VideoMethod, seed: int, device: str, work: Path, resume: bool, progress: Progress) -> None:
+def optimise_safely(
+    method: VideoMethod | NerfaceMethod, seed: int, device: str, work: Path, resume: bool, progress: Progress
+) -> None:
     """Run the loop; where the fit diverges, go back to the last checkpoint with half the step sizes.
 
     Raises InputError when that has not helped `MOST_ROLLBACKS` times.
@@ -225,8 +232,7 @@ def optimise_safely(method: VideoMethod, seed: int, device: str, work: Path, res
         method.restart(0.5**halvings)
         try:
             optimise(method, loop, work, resume, progress)
-            note_changes(method.module)
-            surface_mesh(method.module.imavatar, options.proxy_resolution)
+            method.check()
             return
         except InputError as error:
             if not isinstance(error, Diverged) and _is_finite(method.module):
@@ -251,14 +257,14 @@ def _read_halvings(record: Path) -> int:
         return 0
 
 
-def _is_finite(module: TrackedImavatar) -> bool:
+def _is_finite(module: torch.nn.Module) -> bool:
     return all(bool(parameter.isfinite().all()) for parameter in module.parameters())
 
 
-def _avatar(module: TrackedImavatar, dataset: VideoDataset, split: Split) -> HeadAvatar:
+def _avatar(method: VideoMethod | NerfaceMethod, dataset: VideoDataset, split: Split) -> HeadAvatar:
     """The fitted head with the corrected tracks of the frames that it was fitted to."""
-    poses, translations, expressions = (values.detach().clone() for values in module.corrected())
+    poses, translations, expressions = (values.detach().clone() for values in method.module.corrected())
     names = dataset.expression_names if len(dataset.expression_names) == expressions.shape[1] else ()
     tracks = HeadTracks(poses, translations, expressions, names, dataset.frame_rate, dataset.camera(split.train[0]))
     frames = tuple(dataset.frames[number].image for number in split.train)
-    return HeadAvatar(module.imavatar, tracks, AvatarInfo(frames, dataset.model, dataset.notes))
+    return method.avatar(tracks, AvatarInfo(frames, dataset.model, dataset.notes))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
@@ -26,7 +26,11 @@ from avatars.fit.video_losses import (
 )
 from avatars.fit.video_options import VideoFitOptions, VideoRates
 from avatars.fit.video_rays import Pictures, PixelRays
+from avatars.fit.video_tracks import TrackedFrames
 from avatars.meshing import TriangleMesh, extract_surface
+from avatars.models.avatar import AvatarInfo
+from avatars.models.head_avatar import HeadAvatar, HeadTracks
+from avatars.models.head_deformation import HeadDeformation
 from avatars.models.head_prior import HeadPrior
 from avatars.models.imavatar import Imavatar, PosedSurface
 from avatars.render import (
@@ -59,12 +63,8 @@ class Diverged(InputError):
     """The fit has lost its numbers or its surface."""
 
 
-class TrackedImavatar(nn.Module):
+class TrackedImavatar(TrackedFrames):
     """An IMavatar with the tracks of the frames that it is fitted to, and their corrections."""
-
-    poses: Tensor
-    translations: Tensor
-    expressions: Tensor
 
     def __init__(
         self,
@@ -73,24 +73,13 @@ class TrackedImavatar(nn.Module):
         translations: Float[Tensor, "frame 3"],
         expressions: Float[Tensor, "frame expression"],
     ) -> None:
-        super().__init__()
+        super().__init__(poses, translations, expressions)
         self.imavatar = imavatar
-        for name, value in (("poses", poses), ("translations", translations), ("expressions", expressions)):
-            self.register_buffer(name, value.clone())
-        self.pose_shift = nn.Parameter(torch.zeros_like(poses))
-        self.translation_shift = nn.Parameter(torch.zeros_like(translations))
-        self.expression_shift = nn.Parameter(torch.zeros_like(expressions))
 
-    def corrected(
-        self, frames: Int[Tensor, "frame"] | None = None
-    ) -> tuple[Float[Tensor, "frame bone 3"], Float[Tensor, "frame 3"], Float[Tensor, "frame expression"]]:
-        """Poses, translations and expressions of some frames (all by default) with their corrections."""
-        some = slice(None) if frames is None else frames
-        return (
-            self.poses[some] + self.pose_shift[some],
-            self.translations[some] + self.translation_shift[some],
-            self.expressions[some] + self.expression_shift[some],
-        )
+    @property
+    def model(self) -> Imavatar:
+        """The head."""
+        return self.imavatar
 
 
 @torch.no_grad()
@@ -151,15 +140,20 @@ class VideoMethod:
         """Begin anew from the module as it is, with all step sizes multiplied."""
         self.rate_factor, self._mesh, self._proxy = rate_factor, None, None
 
+    def check(self) -> None:
+        """Raise Diverged when the fitted head has no surface."""
+        note_changes(self.module)
+        surface_mesh(self.module.imavatar, self.options.proxy_resolution)
+
+    def avatar(self, tracks: HeadTracks, info: AvatarInfo) -> HeadAvatar:
+        """The fitted head."""
+        return HeadAvatar(self.module.imavatar, tracks, info)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Each kind of parameter with its own step size."""
         model, rates = self.module.imavatar, self.options.rates
         groups = [*geometry_groups(model.geometry, rates), *colour_groups(model.colour, rates)]
-        offset_rate = rates.offsets if isinstance(model.offsets, GridOffsets) else rates.network
-        groups += [
-            {"params": list(model.weights.parameters()), "lr": rates.weights},
-            {"params": list(model.offsets.parameters()), "lr": offset_rate},
-        ]
+        groups += motion_groups(model.motion, rates)
         if self.options.refine:
             module = self.module
             groups += [
@@ -177,11 +171,11 @@ class VideoMethod:
             self._mesh, self._proxy = surface_mesh(module.imavatar, options.proxy_resolution), None
         chosen = torch.randperm(len(self.pictures), generator=generator)[: options.frames_per_step]
         rays = self.pictures.draw(chosen, options.rays, options.face_share, generator)
-        rays = _moved(rays, module.poses.device)
+        rays = rays.to(module.poses.device)
         chosen = chosen.to(module.poses.device)
         poses, translations, expressions = module.corrected(chosen)
         surface = module.imavatar.posed(poses, translations, expressions)
-        proxy = self._posed(surface.deformation)
+        proxy = self._posed(surface)
         hits = trace(rays.origins, rays.directions, rays.frame, surface, proxy, options.trace)
         terms = self._rendering(rays, hits, surface, generator)
         if options.refine:
@@ -209,7 +203,7 @@ class VideoMethod:
         shown = hits.hit & person
         self._check_covered(person, shown)
         # What lies beyond the box cannot be modelled, and would pull at poses and blendshapes.
-        unmet = ~shown & ~self._beyond(hits.canonical)
+        unmet = ~shown & ~self._beyond(surface.canonical(hits.canonical, rays.frame))
         on, off = rays_of(rays, shown), rays_of(rays, unmet)
         canonical = attach_surface_gradient(hits.rows(shown), on.origins, on.directions, on.frame, surface)
         beside = attach_off_surface_gradient(hits.rows(unmet), off.origins, off.directions, off.frame, surface)
@@ -235,31 +229,34 @@ class VideoMethod:
 
     def _supervision(self, canonical: Float[Tensor, "hit 3"], rays: int) -> dict[str, Tensor]:
         """The head model's weights and blendshapes on surface points that are near its own."""
-        model, factors = self.module.imavatar, self.options.losses
+        motion, factors = self.module.imavatar.motion, self.options.losses
+        terms: dict[str, Tensor] = {}
+        if motion.weights is None and motion.offsets is None:
+            return terms
         truth = self.prior.at(canonical)
-        near, weights = truth.distance < NEAR_PRIOR, model.weights(canonical)
-        terms = {}
-        if factors.skinning > 0:
+        near = truth.distance < NEAR_PRIOR
+        if factors.skinning > 0 and motion.weights is not None:
+            weights = motion.weights(canonical)
             wanted = truth.weights[:, : weights.shape[1]]
             terms["skinning"] = factors.skinning * skinning_loss(weights, wanted, near, rays)
-        if factors.offsets > 0:
-            terms["offsets"] = factors.offsets * offset_loss(model.offsets(canonical), truth.basis, near, rays)
+        if factors.offsets > 0 and motion.offsets is not None:
+            terms["offsets"] = factors.offsets * offset_loss(motion.offsets(canonical), truth.basis, near, rays)
         return terms
 
     def _beyond(self, canonical: Float[Tensor, "ray 3"]) -> Bool[Tensor, "ray"]:
         box = self.module.imavatar.box
         return ((canonical < box[0]) | (canonical > box[1])).any(1)
 
-    def _posed(self, deformation: DeformationField) -> Proxy:
+    def _posed(self, surface: PosedSurface) -> Proxy:
         """The proxy mesh in this step's poses."""
         assert self._mesh is not None
-        posed = posed_vertices(self._mesh, deformation)
+        own, posed = surface.placed(self._mesh.vertices)
         if not bool(posed.isfinite().all()):
             raise Diverged("the deformation is no longer finite")
         if self._proxy is None:
-            self._proxy = Proxy(self._mesh.vertices, self._mesh.faces, posed)
+            self._proxy = Proxy(own, self._mesh.faces, posed)
         else:
-            self._proxy.move(posed)
+            self._proxy.move(posed, own)
         return self._proxy
 
     def _check_covered(self, person: Bool[Tensor, "ray"], shown: Bool[Tensor, "ray"]) -> None:
@@ -295,10 +292,6 @@ def _on_device(generator: torch.Generator, device: torch.device) -> torch.Genera
     return torch.Generator(device).manual_seed(seed)
 
 
-def _moved(rays: PixelRays, device: torch.device) -> PixelRays:
-    return PixelRays(*(v.to(device) for v in (rays.frame, rays.origins, rays.directions, rays.rgb, rays.alpha)))
-
-
 def geometry_groups(geometry: GridGeometry | MlpGeometry, rates: VideoRates) -> list[dict[str, Any]]:
     """A geometry field's base, feature grids and networks, each with its own step size."""
     own = list(geometry.parameters())
@@ -309,6 +302,20 @@ def geometry_groups(geometry: GridGeometry | MlpGeometry, rates: VideoRates) -> 
         {"params": [geometry.base], "lr": rates.base},
         {"params": tables, "lr": rates.features},
         {"params": _without(own, [geometry.base, *tables]), "lr": rates.network},
+    ]
+
+
+def motion_groups(motion: HeadDeformation, rates: VideoRates) -> list[dict[str, Any]]:
+    """The fields that deform a head, those that it has, each with its own step size."""
+    own = list(motion.parameters())
+    weights = [] if motion.weights is None else list(motion.weights.parameters())
+    offsets = [] if motion.offsets is None else list(motion.offsets.parameters())
+    tables = [table for name, table in motion.named_parameters() if "tables" in name.split(".")]
+    return [
+        {"params": weights, "lr": rates.weights},
+        {"params": offsets, "lr": rates.offsets if isinstance(motion.offsets, GridOffsets) else rates.network},
+        {"params": tables, "lr": rates.features},
+        {"params": _without(own, [*weights, *offsets, *tables]), "lr": rates.network},
     ]
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, fields
 from avatars.fit.options import check_range
 from avatars.fit.presets import read_preset
 from avatars.models.imavatar import ImavatarOptions
+from avatars.models.nerface import NerfaceOptions
 from avatars.render import TraceOptions
+from body_models import InputError
 
 PREFIX = "imavatar_"
 """Presets of this method are the files of `configs` whose names begin so."""
 SMALLEST, LARGEST = 32, 1024
+METHODS = ("imavatar", "nerface")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class VideoLosses:
 class VideoFitOptions:
     """How a head is fitted to a video."""
 
+    method: str = "imavatar"
+    """"imavatar", or "nerface" (a volume, for comparison)."""
     steps: int = 2000
     """Optimiser steps."""
     size: int = 128
@@ -101,8 +106,12 @@ class VideoFitOptions:
     losses: VideoLosses = field(default_factory=VideoLosses)
     trace: TraceOptions = field(default_factory=lambda: TraceOptions(short_samples=12, refinements=2))
     imavatar: ImavatarOptions = field(default_factory=ImavatarOptions)
+    """Of a NerFACE, the space about the head only."""
+    nerface: NerfaceOptions = field(default_factory=NerfaceOptions)
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InputError(f"Unknown method '{self.method}' of fitting heads; use {' or '.join(METHODS)}.")
         for name in ("steps", "frames_per_step", "rays", "refresh"):
             check_range(name, getattr(self, name), 1)
         check_range("frames", self.frames, 2)

@@ -37,6 +37,10 @@ class PixelRays:
     alpha: Float[Tensor, "ray"]
     """How much of the pixel the person covers, 0 to 1."""
 
+    def to(self, device: torch.device) -> "PixelRays":
+        """The same rays on a device."""
+        return PixelRays(*(v.to(device) for v in (self.frame, self.origins, self.directions, self.rgb, self.alpha)))
+
 
 @dataclass(frozen=True)
 class Pictures:

@@ -7,9 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.fit.video_losses import psnr
-from avatars.fit.video_method import posed_vertices, surface_mesh
+from avatars.fit.video_method import surface_mesh
 from avatars.fit.video_rays import Pictures
 from avatars.models.imavatar import Imavatar
+from avatars.models.nerface import Nerface
+from avatars.models.nerface_picture import volume_picture
 from avatars.render import Proxy, TraceOptions, trace
 from data_prep.camera import Camera
 
@@ -29,17 +31,21 @@ class HeadView:
 
 @torch.no_grad()
 def head_view(
-    model: Imavatar,
+    model: Imavatar | Nerface,
     pose: Float[Tensor, "bone 3"],
     translation: Float[Tensor, "3"],
     expression: Float[Tensor, "expression"],
     camera: Camera,
     resolution: int = 96,
 ) -> HeadView:
-    """Trace the rays of all pixels, one each."""
+    """What the rays of all pixels, one each, see of a surface (traced) or of a volume."""
+    if isinstance(model, Nerface):
+        seen = volume_picture(model, pose, translation, expression, camera)
+        return HeadView(seen.rgb, seen.opacity, seen.normal)
     mesh = surface_mesh(model, resolution)
     surface = model.posed(pose[None], translation[None], expression[None])
-    proxy = Proxy(mesh.vertices, mesh.faces, posed_vertices(mesh, surface.deformation))
+    own, posed = surface.placed(mesh.vertices)
+    proxy = Proxy(own, mesh.faces, posed)
     options = TraceOptions(misses=False)
     origins, directions = (values.reshape(-1, 3).to(pose) for values in camera.rays())
     rgb, normal = torch.ones_like(directions), torch.zeros_like(directions)
@@ -66,7 +72,7 @@ class Likeness:
 
 
 def likeness(
-    model: Imavatar,
+    model: Imavatar | Nerface,
     poses: Float[Tensor, "frame bone 3"],
     translations: Float[Tensor, "frame 3"],
     expressions: Float[Tensor, "frame expression"],

@@ -14,12 +14,16 @@ from avatars.models.avatar import Avatar, AvatarInfo
 from avatars.models.head_avatar import HeadAvatar
 from avatars.models.head_file import METHOD as HEAD_METHOD
 from avatars.models.head_file import assemble_head, head_header, head_tensors
+from avatars.models.nerface_avatar import NerfaceAvatar
+from avatars.models.nerface_file import METHOD as NERFACE_METHOD
+from avatars.models.nerface_file import assemble_nerface, nerface_header, nerface_tensors
 from avatars.models.snarf import Snarf, SnarfOptions
 from body_models import InputError, Skeleton
 from data_prep.atomic import replacing
 
 FORMAT_VERSION = 2
 BODY_METHOD = "snarf"
+ASSEMBLERS = {HEAD_METHOD: assemble_head, NERFACE_METHOD: assemble_nerface}
 AGAIN = "`avatars fit-scans` (bodies) or `avatars fit-video` (heads)"
 HALF_ABOVE = 100_000
 """Tensors with more numbers than this (grids) are stored as 16-bit floats."""
@@ -27,7 +31,9 @@ HALF_ABOVE = 100_000
 
 def save(avatar: Avatar | HeadAvatar, path: Path | str) -> None:
     """Write an avatar to one file; an existing file is replaced only once the new one is whole."""
-    if isinstance(avatar, HeadAvatar):
+    if isinstance(avatar, NerfaceAvatar):
+        tensors, described = nerface_tensors(avatar), nerface_header(avatar)
+    elif isinstance(avatar, HeadAvatar):
         tensors, described = head_tensors(avatar), head_header(avatar)
     else:
         tensors, described = _body_tensors(avatar), _body_header(avatar)
@@ -70,7 +76,7 @@ def load_avatar(path: Path | str, device: torch.device | str = "cpu") -> Avatar 
             f"'{path}' cannot be read as an avatar: it is truncated or no avatar file ({error}). "
             f"Copy it again, or fit it again with {AGAIN}."
         ) from error
-    assemble = assemble_head if header["method"] == HEAD_METHOD else _assemble
+    assemble = ASSEMBLERS.get(header["method"], _assemble)
     try:
         avatar = assemble(header, tensors)
     except (InputError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
@@ -134,7 +140,7 @@ def _check_header(header: dict[str, str], path: Path) -> None:
             f"'{path}' was written by an early version (format {version}), whose weights meant something else. "
             "Fit it again with `avatars fit-scans`."
         )
-    if header.get("method") not in (BODY_METHOD, HEAD_METHOD):
+    if header.get("method") not in (BODY_METHOD, *ASSEMBLERS):
         raise InputError(f"'{path}' is an avatar of the method '{header.get('method')}', which this version lacks.")
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,8 @@ from torch import Tensor
 from avatars.meshing import TriangleMesh
 from avatars.models.avatar import AvatarInfo
 from avatars.models.head_picture import mesh_colours, picture_of_mesh, picture_of_surface
-from avatars.models.head_proxy import HeadProxy, head_proxy
-from avatars.models.imavatar import Imavatar
+from avatars.models.head_proxy import FrameMesh, HeadProxy, frame_mesh, head_proxy
+from avatars.models.imavatar import Imavatar, PosedSurface
 from body_models import InputError, Skeleton
 from body_models.parameters import unknown_name
 from data_prep.camera import Camera
@@ -93,7 +93,15 @@ class HeadAvatar:
         return HeadAvatar(copy.deepcopy(self.model).to(device), self.tracks.to(device), self.info)
 
     def proxy(self, resolution: int = 160) -> HeadProxy:
-        """The canonical surface as a mesh with weights and blendshapes, extracted once a resolution."""
+        """The canonical surface as a mesh with weights and blendshapes, extracted once a resolution.
+
+        Raises InputError for heads that one such mesh does not show; ask `PosedHead.mesh` of these.
+        """
+        if not self.model.rigged:
+            raise InputError(
+                f"A head of the deformation '{self.model.options.deformation}' has another mesh in every frame; "
+                "ask a posed head for its mesh."
+            )
         if resolution not in self._proxies:
             self._proxies[resolution] = head_proxy(self.model, resolution)
         return self._proxies[resolution]
@@ -149,22 +157,33 @@ class PosedHead:
     expression: Float[Tensor, "expression"]
     rotation: Float[Tensor, "bone 3"]
     translation: Float[Tensor, "3"]
+    _meshes: dict[int, FrameMesh] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def proxy(self, resolution: int = 160) -> HeadProxy | FrameMesh:
+        """The avatar's own proxy, or, where its surface changes with every frame, this frame's; made once."""
+        if self.avatar.model.rigged:
+            return self.avatar.proxy(resolution)
+        if resolution not in self._meshes:
+            self._meshes[resolution] = frame_mesh(self.avatar.model, self._surface(), resolution)
+        return self._meshes[resolution]
 
     @torch.no_grad()
-    def vertices(self, proxy: HeadProxy) -> Float[Tensor, "vertex 3"]:
+    def vertices(self, proxy: HeadProxy | FrameMesh) -> Float[Tensor, "vertex 3"]:
         """The proxy's vertices as this head carries them (metres)."""
+        if isinstance(proxy, FrameMesh):
+            return proxy.posed
         model, pose = self.avatar.model, self.rotation[None]
         transforms = model.transforms(pose, self.translation[None])
         return proxy.posed(transforms, model.coefficients(pose, self.expression[None]))[0]
 
     def mesh(self, resolution: int = 160) -> TriangleMesh:
-        """The canonical surface, meshed and carried along by weights and blendshapes."""
-        proxy = self.avatar.proxy(resolution)
+        """The canonical surface, meshed and carried along by weights and blendshapes; or this frame's own surface."""
+        proxy = self.proxy(resolution)
         return TriangleMesh(self.vertices(proxy), proxy.faces)
 
     def vertex_colours(self, resolution: int = 160) -> Float[Tensor, "vertex 3"]:
         """Colours of the mesh's vertices (linear, 0 to 1)."""
-        proxy = self.avatar.proxy(resolution)
+        proxy = self.proxy(resolution)
         return mesh_colours(self.avatar.model, proxy, self.vertices(proxy), self._condition())
 
     def render(
@@ -174,13 +193,15 @@ class PosedHead:
 
         Colours are the ones that were seen, with the light of the video in them. The background is linear, 0 to 1.
         """
-        model, proxy = self.avatar.model, self.avatar.proxy(resolution)
+        model, proxy = self.avatar.model, self.proxy(resolution)
         vertices, camera = self.vertices(proxy), camera.to(self.avatar.device)
         if not exact:
             return picture_of_mesh(model, proxy, vertices, self._condition(), camera, background)
-        with torch.no_grad():
-            surface = model.posed(self.rotation[None], self.translation[None], self.expression[None])
-        return picture_of_surface(surface, proxy, vertices, camera, background)
+        return picture_of_surface(self._surface(), proxy, vertices, camera, background)
+
+    @torch.no_grad()
+    def _surface(self) -> PosedSurface:
+        return self.avatar.model.posed(self.rotation[None], self.translation[None], self.expression[None])
 
     def _condition(self) -> Float[Tensor, "condition"]:
         return self.avatar.model.condition(self.rotation[None], self.expression[None])[0]

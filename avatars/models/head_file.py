@@ -52,16 +52,17 @@ def assemble_head(header: dict[str, str], tensors: dict[str, Tensor]) -> HeadAva
     options = ImavatarOptions(**{**stored, **lists})
     tree = json.loads(header["skeleton"])
     skeleton = Skeleton(tuple(tree["joint_names"]), tuple(tree["parents"]))
-    state = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    state = {_current(name): value for name, value in tensors.items() if name.startswith("model.")}
     sizes = HeadSizes(**json.loads(header["sizes"]))
     model = Imavatar(options, skeleton, sizes, *(state[name] for name in BUFFERS))
     model.load_state_dict(state)
     info = json.loads(header["info"])
     names = AvatarInfo(tuple(info["names"]), info["body_model"], tuple(info["notes"]))
-    return HeadAvatar(model, _tracks(json.loads(header["tracks"]), tensors), names)
+    return HeadAvatar(model, head_tracks(json.loads(header["tracks"]), tensors), names)
 
 
-def _tracks(stored: dict[str, object], tensors: dict[str, Tensor]) -> HeadTracks:
+def head_tracks(stored: dict[str, object], tensors: dict[str, Tensor]) -> HeadTracks:
+    """The motion that a file holds; raises KeyError or ValueError where parts of it are missing."""
     names, rate, size = stored["expression_names"], stored["frame_rate"], stored["picture"]
     camera = None
     if isinstance(size, list):
@@ -71,6 +72,12 @@ def _tracks(stored: dict[str, object], tensors: dict[str, Tensor]) -> HeadTracks
         raise ValueError("the motion's expression names or frame rate are missing")
     moving = (tensors["poses"], tensors["translations"], tensors["expressions"])
     return HeadTracks(*moving, tuple(names), rate, camera)
+
+
+def _current(name: str) -> str:
+    """The name in the model of a stored tensor; earlier files name the fields of the deformation without it."""
+    name = name.removeprefix("model.")
+    return f"motion.{name}" if name.split(".")[0] in ("weights", "offsets") else name
 
 
 def _compact(name: str, tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from avatars.models.head_proxy import HeadProxy
+from avatars.models.head_proxy import FrameMesh, HeadProxy
 from avatars.models.imavatar import Imavatar, PosedSurface
 from avatars.render import Proxy, TraceOptions, trace
 from data_prep.camera import Camera
@@ -19,7 +19,10 @@ RAYS_AT_ONCE = 65_536
 
 @torch.no_grad()
 def mesh_colours(
-    model: Imavatar, proxy: HeadProxy, vertices: Float[Tensor, "vertex 3"], condition: Float[Tensor, "condition"]
+    model: Imavatar,
+    proxy: HeadProxy | FrameMesh,
+    vertices: Float[Tensor, "vertex 3"],
+    condition: Float[Tensor, "condition"],
 ) -> Float[Tensor, "vertex 3"]:
     """Linear colours of a posed mesh's vertices."""
     normals = Surface(vertices, proxy.faces).vertex_normals
@@ -29,7 +32,7 @@ def mesh_colours(
 @torch.no_grad()
 def picture_of_mesh(
     model: Imavatar,
-    proxy: HeadProxy,
+    proxy: HeadProxy | FrameMesh,
     vertices: Float[Tensor, "vertex 3"],
     condition: Float[Tensor, "condition"],
     camera: Camera,
@@ -50,13 +53,13 @@ def picture_of_mesh(
 @torch.no_grad()
 def picture_of_surface(
     surface: PosedSurface,
-    proxy: HeadProxy,
+    proxy: HeadProxy | FrameMesh,
     vertices: Float[Tensor, "vertex 3"],
     camera: Camera,
     background: float,
 ) -> RenderedImage:
     """The implicit surface of a single frame, traced."""
-    start = Proxy(proxy.vertices, proxy.faces, vertices[None])
+    start = Proxy(proxy.own, proxy.faces, vertices[None])
     origins, directions = (rays.reshape(-1, 3).float() for rays in camera.rays())
     options = TraceOptions(misses=False)
     seen, distances, normals, colours = [], [], [], []

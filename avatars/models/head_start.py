@@ -15,6 +15,7 @@ from avatars.fields.patches import PatchedGrid
 from avatars.fields.weights import GridWeights
 from avatars.models.head_prior import HeadPrior, neck_loop
 from avatars.models.imavatar import HeadSizes, Imavatar, ImavatarOptions
+from avatars.models.nearest_vertex import NearestVertex
 from body_models import Body, InputError
 from body_models.skeleton import rotation_matrices
 from data_prep.surface import Surface
@@ -70,10 +71,13 @@ def imavatar_from_head(
     if isinstance(model.geometry, GridGeometry):
         distance = shell.surface.signed_distance(model.geometry.base_grid.nodes().to(box))
         model.geometry.start_from(distance)
-    if supervised and isinstance(model.weights, GridWeights) and isinstance(model.offsets, GridOffsets):
+    if isinstance(model.motion, NearestVertex):
+        model.motion.start_from(shell.surface, shell.values)
+    elif supervised and isinstance(model.motion.weights, GridWeights):
         values = spread(shell, model.weight_grid)
-        model.weights.start_from(values[:, : model.bones])
-        model.offsets.start_from(values[:, model.bones :].unflatten(1, (-1, 3)))
+        model.motion.weights.start_from(values[:, : model.bones])
+        if isinstance(model.motion.offsets, GridOffsets):
+            model.motion.offsets.start_from(values[:, model.bones :].unflatten(1, (-1, 3)))
     return model
 
 

@@ -1,32 +1,31 @@
 """IMavatar: canonical surface and colour with learned weights and blendshapes (CVPR 2022, arXiv 2112.07471)."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from avatars.deform.sampled import SampledSkinning, SampledWeights
-from avatars.deform.skinning import DeformationField, Skinning
+from avatars.deform.skinning import DeformationField
 from avatars.fields.colour import ColourField
-from avatars.fields.geometry import Geometry, GridGeometry, MlpGeometry
-from avatars.fields.grid import GridSpec, interpolate
+from avatars.fields.geometry import Geometry, GridGeometry, Hint, MlpGeometry
+from avatars.fields.grid import GridSpec
 from avatars.fields.offsets import GridOffsets, MlpOffsets
-from avatars.fields.patches import patched_grid
+from avatars.fields.patches import PatchedGrid, patched_grid
 from avatars.fields.weights import GridWeights, MlpWeights
+from avatars.models.head_deformation import BlendshapeSkinning, Displaced, Drive, HeadDeformation, RootOnly, WeightsOnly
 from avatars.models.imavatar_options import PUBLISHED, HeadSizes, ImavatarOptions
-from avatars.render import posed_normals
+from avatars.models.nearest_vertex import NearestVertex
+from avatars.models.posed_surface import PosedSurface, Shade
 from body_models import InputError, Skeleton
 from body_models.precision import matmul
 from body_models.skeleton import invert_rigid, posed_from_rest, rigid, rotation_matrices
 from body_models.skinning import pose_feature
 
-__all__ = ["PUBLISHED", "HeadSizes", "Imavatar", "ImavatarOptions", "PosedSurface", "Shade", "mixed_offsets"]
+__all__ = ["PUBLISHED", "HeadSizes", "Imavatar", "ImavatarOptions", "PosedSurface", "Shade"]
 
 SCALE = 4.0
 """The publication's networks see points in quarters of a metre."""
-NODES_AT_ONCE = 50_000
 
 
 class Imavatar(nn.Module):
@@ -53,7 +52,6 @@ class Imavatar(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.skeleton, self.sizes = options, skeleton, sizes
-        self._kept: tuple[tuple[int, int], SampledWeights] | None = None
         self.register_buffer("joints", joints)
         self.register_buffer("canonical_pose", canonical_pose)
         self.register_buffer("box", box)
@@ -61,17 +59,11 @@ class Imavatar(nn.Module):
         self.register_buffer("ghost_rotation", joints.new_zeros(3))
         boxes, spacing = list(self.parts), (options.weight_spacing, options.part_weight_spacing)
         self.weight_grid = patched_grid(box[0], box[1], spacing[0], boxes, spacing[1])
-        count = sizes.expressions + sizes.correctives
         jaw = 3 if "jaw" in skeleton.joint_names else 0
         grids = options.network == "grid"
         middle = tuple(box.mean(0).tolist())
         self.geometry: GridGeometry | MlpGeometry = self._grid_geometry() if grids else self._mlp_geometry()
-        self.weights: GridWeights | MlpWeights = (
-            GridWeights(self.weight_grid, self.bones) if grids else _uniform_weights(self.bones, options.weight_width)
-        )
-        self.offsets: GridOffsets | MlpOffsets = (
-            GridOffsets(self.weight_grid, count) if grids else _ScaledOffsets(count, options.weight_width)
-        )
+        self.motion = self._motion(self.weight_grid)
         self.colour = ColourField(
             options.feature_size, sizes.expressions + jaw, options.colour_width, options.colour_depth,
             options.colour_octaves, self._feature_grids(options.colour_spacings) if grids else None, middle, SCALE,
@@ -87,12 +79,54 @@ class Imavatar(nn.Module):
         """Where the model computes."""
         return self.joints.device
 
+    @property
+    def weights(self) -> GridWeights | MlpWeights:
+        """The field of skinning weights; raises InputError for heads without one."""
+        if self.motion.weights is None:
+            raise InputError(f"A head of the deformation '{self.options.deformation}' learns no skinning weights.")
+        return self.motion.weights
+
+    @property
+    def offsets(self) -> GridOffsets | MlpOffsets:
+        """The field of blendshapes; raises InputError for heads without one."""
+        if self.motion.offsets is None:
+            raise InputError(f"A head of the deformation '{self.options.deformation}' learns no blendshapes.")
+        return self.motion.offsets
+
+    @property
+    def rigged(self) -> bool:
+        """Whether one mesh with weights and blendshapes shows the head in every frame."""
+        return isinstance(self.motion, BlendshapeSkinning) and not self.options.conditioned
+
+    @property
+    def _told(self) -> int:
+        """How many numbers networks are told that see expression and pose."""
+        return self.sizes.expressions + 3 * (len(self.skeleton) - 1)
+
+    def _motion(self, grid: PatchedGrid) -> HeadDeformation:
+        """The kind of deformation that the options name."""
+        options, count = self.options, self.sizes.expressions + self.sizes.correctives
+        match options.deformation:
+            case "none":
+                return RootOnly(grid)
+            case "displacement":
+                return Displaced(grid, self._told, options.displacement_width)
+            case "nearest":
+                return NearestVertex(grid, self.bones, count)
+            case "skinning":
+                return WeightsOnly(grid, self.bones)
+        if options.network == "grid":
+            return BlendshapeSkinning(grid, GridWeights(grid, self.bones), GridOffsets(grid, count))
+        width = options.weight_width
+        return BlendshapeSkinning(grid, _uniform_weights(self.bones, width), _ScaledOffsets(count, width))
+
     def _grid_geometry(self) -> GridGeometry:
         options, parts = self.options, self.parts
         face = [torch.stack([parts[:, 0].amin(0), parts[:, 1].amax(0)])] if len(parts) else []
         base = patched_grid(self.box[0], self.box[1], options.base_spacing, face, options.part_base_spacing)
         features = self._feature_grids(options.feature_spacings)
-        return GridGeometry(base, features, options.geometry_width, options.feature_size)
+        told = self._told if options.conditioned else 0
+        return GridGeometry(base, features, options.geometry_width, options.feature_size, condition=told)
 
     def _mlp_geometry(self) -> MlpGeometry:
         options, (x, y, z) = self.options, self.box.mean(0).tolist()
@@ -146,6 +180,17 @@ class Imavatar(nn.Module):
         canonical = pose_feature(rotation_matrices(self.canonical_pose))
         return torch.cat([expressions, pose_feature(rotation_matrices(poses)) - canonical], 1)
 
+    def drive(
+        self,
+        poses: Float[Tensor, "frame bone 3"],
+        translations: Float[Tensor, "frame 3"],
+        expressions: Float[Tensor, "frame expression"],
+    ) -> Drive:
+        """All that moves the head in some frames; raises InputError as `transforms` and `coefficients` do."""
+        transforms, coefficients = self.transforms(poses, translations), self.coefficients(poses, expressions)
+        turned = (poses - self.canonical_pose)[:, 1:].flatten(1)
+        return Drive(transforms, coefficients, torch.cat([expressions, turned], 1), self.condition(poses, expressions))
+
     def deformation(
         self,
         poses: Float[Tensor, "frame bone 3"],
@@ -154,36 +199,9 @@ class Imavatar(nn.Module):
     ) -> DeformationField:
         """The forward deformation in some frames: on the grid for grid fields, else exact.
 
-        Differentiable by fields, poses, translations and expressions. Raises InputError as `transforms` and
-        `coefficients` do.
+        Differentiable by fields, poses, translations and expressions. Raises InputError as `drive` does.
         """
-        transforms, coefficients = self.transforms(poses, translations), self.coefficients(poses, expressions)
-        if isinstance(self.weights, GridWeights) and isinstance(self.offsets, GridOffsets):
-            logs, offsets = self.weights.at_nodes(), mixed_offsets(self.offsets, coefficients)
-            return SampledSkinning(self.weight_grid, logs, transforms, offsets, self._prepared(logs))
-        starts = self.sampled(transforms, None).starts
-        return Skinning(self.weights, transforms, starts, self.offsets, coefficients)
-
-    def sampled(
-        self, transforms: Float[Tensor, "frame bone 4 4"], coefficients: Float[Tensor, "frame coefficient"] | None
-    ) -> SampledSkinning:
-        """The deformation on the grid of weights, for searches; constant to gradients. Without offsets if None."""
-        with torch.no_grad():
-            nodes = self.weight_grid.nodes().to(self.joints).split(NODES_AT_ONCE)
-            logs = torch.cat([self.weights.log_weights(some) for some in nodes])
-            offsets = None
-            if coefficients is not None:
-                mixed = [torch.einsum("fk,nkc->fnc", coefficients, self.offsets(some)) for some in nodes]
-                offsets = torch.cat(mixed, 1)
-        return SampledSkinning(self.weight_grid, logs, transforms.detach(), offsets)
-
-    def _prepared(self, logs: Float[Tensor, "node bone"]) -> SampledWeights:
-        """What searches need of the weights, made anew only when they have changed."""
-        assert isinstance(self.weights, GridWeights)
-        version = (self.weights.logits.data_ptr(), self.weights.logits._version)
-        if self._kept is None or self._kept[0] != version:
-            self._kept = version, SampledWeights(self.weight_grid, logs.detach())
-        return self._kept[1]
+        return self.motion.deformation(self.drive(poses, translations, expressions))
 
     def condition(
         self, poses: Float[Tensor, "frame bone 3"], expressions: Float[Tensor, "frame expression"]
@@ -193,22 +211,26 @@ class Imavatar(nn.Module):
             return expressions
         return torch.cat([expressions, poses[:, self.skeleton.index("jaw")]], 1)
 
-    def sdf(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point"]:
-        """Signed distance at canonical points (metres, negative inside); the box cuts off what would leave it."""
-        return torch.maximum(self.geometry.sdf(points), self._beyond(points)[0])
+    def sdf(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point"]:
+        """Signed distance at canonical points (metres, negative inside); the box cuts off what would leave it.
 
-    def surface(self, points: Float[Tensor, "point 3"]) -> tuple[Geometry, Float[Tensor, "point 3"]]:
+        A conditioned geometry without a hint is the one of the canonical pose without expression.
+        """
+        return torch.maximum(self.geometry.sdf(points, *_given(hint)), self._beyond(points)[0])
+
+    def surface(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> tuple[Geometry, Float[Tensor, "point 3"]]:
         """Signed distance with feature, and the gradient that normals are made of, differentiable."""
-        geometry, gradient = self.geometry.with_gradient(points)
+        geometry, gradient = self.geometry.with_gradient(points, *_given(hint))
         beyond, outward = self._beyond(points)
         cut = beyond > geometry.sdf
         sdf = torch.where(cut, beyond, geometry.sdf)
         return Geometry(sdf, geometry.feature), torch.where(cut[:, None], outward, gradient)
 
-    def gradient(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
+    def gradient(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point 3"]:
         """Exact spatial gradient of `sdf`."""
         beyond, outward = self._beyond(points)
-        return torch.where((beyond > self.geometry.sdf(points))[:, None], outward, self.geometry.gradient(points))
+        cut = beyond > self.geometry.sdf(points, *_given(hint))
+        return torch.where(cut[:, None], outward, self.geometry.gradient(points, *_given(hint)))
 
     def _beyond(self, points: Float[Tensor, "point 3"]) -> tuple[Float[Tensor, "point"], Float[Tensor, "point 3"]]:
         """How far points lie beyond the box's nearest wall (negative within), and that wall's outward normal."""
@@ -222,82 +244,18 @@ class Imavatar(nn.Module):
         poses: Float[Tensor, "frame bone 3"],
         translations: Float[Tensor, "frame 3"],
         expressions: Float[Tensor, "frame expression"],
-    ) -> "PosedSurface":
+    ) -> PosedSurface:
         """The surface in some frames, as avatars.render takes it."""
-        deformation = self.deformation(poses, translations, expressions)
-        return PosedSurface(self, deformation, self.condition(poses, expressions))
+        drive = self.drive(poses, translations, expressions)
+        hints = None
+        if self.options.conditioned and isinstance(self.geometry, GridGeometry):
+            hints = self.geometry.hints(drive.told)
+        return self.motion.surface(self, drive, hints)
 
 
-@dataclass(frozen=True)
-class PosedSurface:
-    """A head's surface in several frames: an `avatars.render.SurfaceField` with colours."""
-
-    model: Imavatar
-    deformation: DeformationField
-    condition: Float[Tensor, "frame condition"]
-
-    def sdf(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point"]:
-        """Signed distance at canonical points (metres)."""
-        return self.model.sdf(points)
-
-    def sdf_gradient(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
-        """Its spatial gradient."""
-        return self.model.gradient(points)
-
-    def colours(
-        self,
-        points: Float[Tensor, "point 3"],
-        normals: Float[Tensor, "point 3"],
-        frame: Int[Tensor, "point"],
-        feature: Float[Tensor, "point feature"],
-    ) -> Float[Tensor, "point 3"]:
-        """Colours (sRGB-coded, 0 to 1) at canonical points with posed unit normals and the geometry's features."""
-        return self.model.colour(points, normals, self.condition[frame], feature)
-
-    def shade(self, canonical: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> "Shade":
-        """Normals and colours of canonical points on the surface, differentiable by points, fields and condition."""
-        geometry, gradient = self.model.surface(canonical)
-        normals = posed_normals(_Known(self.model, self.deformation, self.condition, gradient), canonical, frame)
-        return Shade(gradient, normals, self.colours(canonical, normals, frame, geometry.feature))
-
-
-@dataclass(frozen=True)
-class _Known(PosedSurface):
-    """The surface at points where its gradient is known already."""
-
-    known: Float[Tensor, "point 3"]
-
-    def sdf_gradient(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3"]:
-        return self.known
-
-
-@dataclass(frozen=True)
-class Shade:
-    """What a picture shows of canonical points."""
-
-    gradient: Float[Tensor, "point 3"]
-    """That of the signed distance in canonical space, smoothed over a cell on grids."""
-    normals: Float[Tensor, "point 3"]
-    """Unit, outward, in the world."""
-    colours: Float[Tensor, "point 3"]
-    """sRGB-coded, 0 to 1."""
-
-
-def mixed_offsets(
-    field: GridOffsets, coefficients: Float[Tensor, "frame coefficient"]
-) -> Float[Tensor, "frame node 3"]:
-    """Displacement of every node in each frame, continuous across the rims of patches.
-
-    The basis is mixed first and the rims mended after, which is the same and spares copies of the whole basis.
-    """
-    frames, count = coefficients.shape
-    identity = torch.eye(3).to(coefficients)
-    mixer = (coefficients.T[:, None, :, None] * identity[None, :, None]).reshape(3 * count, 3 * frames)
-    mixed = matmul(field.basis, mixer)
-    if len(field.rim):
-        rim = interpolate(mixed, field.rim_corners, field.rim_weights.to(mixed))
-        mixed = mixed.index_copy(0, field.rim, rim)
-    return mixed.unflatten(1, (frames, 3)).transpose(0, 1).contiguous()
+def _given(hint: Hint) -> tuple[Tensor, ...]:
+    """A hint as arguments: fields that are not conditioned take none."""
+    return () if hint is None else (hint,)
 
 
 class _ScaledWeights(MlpWeights):

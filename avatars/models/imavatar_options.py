@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from body_models import InputError
+from body_models.parameters import unknown_name
+
+DEFORMATIONS = ("learned", "skinning", "displacement", "nearest", "none")
+"""Kinds of deformation, by their names in presets."""
 
 
 @dataclass(frozen=True)
@@ -11,6 +15,15 @@ class ImavatarOptions:
 
     network: str = "grid"
     """"grid" (fast) or "mlp" (the publication's)."""
+    deformation: str = "learned"
+    """What carries canonical points into frames; all but the first are baselines, for grids only.
+
+    "learned": blendshapes and skinning weights; "skinning": weights only (Fwd-Skin); "displacement": a network that is
+    told expression and pose (D-Net); "nearest": blendshapes and weights of the head model's nearest vertex, fixed
+    (B-Morph); "none": the root joint alone (C-Net).
+    """
+    conditioned: bool = False
+    """Tell the geometry expression and pose too (C-Net, Fwd-Skin); for grids only."""
     ghost: bool = True
     """Give shoulders and clothes a bone of their own that does not turn with the head."""
     margin: float = 0.08
@@ -25,6 +38,8 @@ class ImavatarOptions:
     """The same about eyes and mouth."""
     weight_width: int = 128
     """Hidden units of the MLPs of weights and blendshapes."""
+    displacement_width: int = 32
+    """Features at each node, and hidden units, of the network of displacements."""
     base_spacing: float = 0.006
     """Spacing of the base grid of signed distances."""
     part_base_spacing: float = 0.003
@@ -53,6 +68,12 @@ class ImavatarOptions:
     def __post_init__(self) -> None:
         if self.network not in ("grid", "mlp"):
             raise InputError(f"Unknown network '{self.network}'; use 'grid' (fast) or 'mlp' (the publication's).")
+        if self.deformation not in DEFORMATIONS:
+            raise InputError(unknown_name("Unknown deformation", self.deformation, DEFORMATIONS))
+        if self.network != "grid" and (self.conditioned or self.deformation != "learned"):
+            raise InputError(
+                "The network 'mlp' has the deformation 'learned' only and no conditioned geometry; use network: grid."
+            )
         for name in ("margin", "sideways", "below"):
             if not self.__dict__[name] > 0:
                 raise InputError(f"The option {name} must be a length above zero (metres), not {self.__dict__[name]}.")

@@ -19,12 +19,13 @@ class Proxy:
     """A closed mesh that follows the surface to within `margin` (metres), posed in several frames.
 
     The nearer it is to the surface the more rays take the fast way. About it lies a shell, `margin` farther out: what
-    passes outside the shell misses. Meshes for queries are made when a frame is first asked for.
+    passes outside the shell misses. Meshes for queries are made when a frame is first asked for. Canonical points may
+    differ from frame to frame.
     """
 
     def __init__(
         self,
-        canonical: Float[Tensor, "vertex 3"],
+        canonical: Float[Tensor, "vertex 3"] | Float[Tensor, "frame vertex 3"],
         faces: Int[Tensor, "face 3"],
         posed: Float[Tensor, "frame vertex 3"],
         margin: float = 4e-3,
@@ -36,8 +37,12 @@ class Proxy:
         self._surfaces: dict[int, _Posed] = {}
         self._shells: dict[int, _Posed] = {}
 
-    def move(self, posed: Float[Tensor, "frame vertex 3"]) -> None:
-        """Take other poses in place of the present ones: three times as fast as a new proxy.
+    def move(
+        self,
+        posed: Float[Tensor, "frame vertex 3"],
+        canonical: Float[Tensor, "vertex 3"] | Float[Tensor, "frame vertex 3"] | None = None,
+    ) -> None:
+        """Take other poses, and canonical points, in place of the present ones: three times as fast as a new proxy.
 
         Raises InputError for another number of frames or vertices.
         """
@@ -47,6 +52,8 @@ class Proxy:
                 "make a new Proxy when the mesh or the number of frames changes."
             )
         self.posed = posed.detach()
+        if canonical is not None:
+            self.canonical = canonical.detach()
         for known in (*self._surfaces.values(), *self._shells.values()):
             known.stale = True
 
@@ -93,7 +100,7 @@ class Proxy:
         for number, rows in _by_frame(frame):
             hits = self.surface(number).cast(origins[rows], directions[rows])
             distance[rows] = hits.distance.to(distance)
-            canonical[rows] = self._at(hits.face.clamp_min(0), hits.barycentric)
+            canonical[rows] = self._at(hits.face.clamp_min(0), hits.barycentric, number)
         return distance, canonical
 
     def approach(
@@ -109,11 +116,14 @@ class Proxy:
             along = nearest_approach(o, d, _nearest_of_few(o, d, self.posed[number].to(o)))
             closest = surface.closest(o + along[:, None] * d)
             distance[rows] = nearest_approach(o, d, closest.point.to(o))
-            canonical[rows] = self._at(closest.face, closest.barycentric)
+            canonical[rows] = self._at(closest.face, closest.barycentric, number)
         return distance, canonical
 
-    def _at(self, face: Int[Tensor, "point"], barycentric: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
-        return (self.canonical[self.faces[face]] * barycentric.to(self.canonical)[..., None]).sum(1)
+    def _at(
+        self, face: Int[Tensor, "point"], barycentric: Float[Tensor, "point 3"], frame: int
+    ) -> Float[Tensor, "point 3"]:
+        canonical = self.canonical if self.canonical.ndim == 2 else self.canonical[frame]
+        return (canonical[self.faces[face]] * barycentric.to(canonical)[..., None]).sum(1)
 
 
 @dataclass

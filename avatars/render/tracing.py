@@ -58,7 +58,7 @@ def trace(
         return march(origins, directions, frame, field, near, far, options)
     every = _Rays(torch.arange(len(origins), device=origins.device), origins, directions, frame)
     hits = RayHits(
-        proxy.canonical.mean(0).to(origins).repeat(len(origins), 1),
+        proxy.canonical.flatten(0, -2).mean(0).to(origins).repeat(len(origins), 1),
         torch.zeros_like(origins[:, 0]),
         torch.zeros_like(origins[:, 0], dtype=torch.bool),
     )

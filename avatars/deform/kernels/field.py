@@ -6,7 +6,8 @@ from typing import no_type_check
 
 import warp as wp
 
-from avatars.deform.kernels.grids import Affine, Patch, Place, carry, linear
+from avatars.deform.kernels.grids import Affine, carry, linear
+from avatars.fields.kernels.places import Patch, Place
 
 MAX_ACTIVE = wp.constant(24)
 """Bones that may weigh something within one cell; where there are more, the lightest are left out."""

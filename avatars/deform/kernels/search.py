@@ -15,16 +15,14 @@ from avatars.deform.kernels.field import ActiveCorners, ActiveInts, gather, land
 from avatars.deform.kernels.grids import (
     SINGULAR,
     Affine,
-    Patch,
     blend_coarsely,
     carry,
     coarse_jacobian,
-    inside,
     invert,
-    locate,
     nearest_node,
 )
 from avatars.deform.roots import MOST_STARTS
+from avatars.fields.kernels.places import Patch, inside, locate
 
 __all__ = ["Affine", "Limits", "Patch", "mark_kernel", "search_kernel"]
 

@@ -156,3 +156,19 @@ def test_bad_sizes():
         GridGeometry(BASE, [(FEATURES[0][0], 0)], 8, 4)
     with pytest.raises(InputError, match="scale"):
         MlpGeometry(scale=0.0)
+
+
+def test_a_conditioned_field_is_told_and_starts_without_minding():
+    torch.manual_seed(0)
+    field = GridGeometry(BASE, FEATURES, width=8, feature_size=5, condition=3)
+    hint = field.hints(torch.randn(20, 3))
+    some = points().float()
+    assert torch.equal(field.sdf(some, hint), field.sdf(some))
+    field = shaken(field)
+    hint = field.hints(torch.randn(20, 3, dtype=torch.float64))
+    some = points().requires_grad_()
+    (expected,) = torch.autograd.grad(field.sdf(some, hint).sum(), some)
+    assert torch.allclose(field.gradient(some, hint), expected, atol=1e-8)
+    assert (field.sdf(some, hint) - field.sdf(some)).abs().max() > 1e-6
+    assert torch.allclose(field(some, hint).feature, field.with_gradient(some, hint)[0].feature)
+    assert torch.equal(field.sdf(some, field.hints(torch.zeros(20, 3, dtype=torch.float64))), field.sdf(some))

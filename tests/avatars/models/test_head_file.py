@@ -118,7 +118,7 @@ def test_missing_tensors_are_refused(whole, tmp_path):
     with safe_open(whole, framework="pt") as file:
         header = file.metadata()
     tensors = load_file(whole)
-    for name in ("poses", "model.box", "model.offsets.basis", "camera_intrinsics"):
+    for name in ("poses", "model.box", "model.motion.offsets.basis", "camera_intrinsics"):
         save_file({k: v for k, v in tensors.items() if k != name}, tmp_path / "odd.avatar", metadata=header)
         with pytest.raises(InputError, match=r"odd\.avatar"):
             load_head(tmp_path / "odd.avatar")

@@ -5,7 +5,8 @@ import torch
 
 from avatars.deform.sampled import SampledSkinning
 from avatars.deform.skinning import DeformationField, Skinning, forward_skin
-from avatars.models.imavatar import PUBLISHED, HeadSizes, Imavatar, ImavatarOptions, mixed_offsets
+from avatars.models.head_deformation import mixed_offsets
+from avatars.models.imavatar import PUBLISHED, HeadSizes, Imavatar, ImavatarOptions
 from avatars.render import SurfaceField
 from body_models import InputError
 from body_models.skeleton import transform_points
@@ -74,7 +75,7 @@ def test_the_grid_deforms_as_the_exact_fields_do():
     transforms = model.transforms(*frames[:2])
     exact = Skinning(model.weights, transforms, sampled.starts, model.offsets, coefficients)
     assert torch.allclose(forward_skin(sampled, points, frame), forward_skin(exact, points, frame), atol=1e-5)
-    again = model.sampled(transforms, coefficients)
+    again = model.motion.sampled(transforms, coefficients)
     assert torch.allclose(forward_skin(again, points, frame), forward_skin(exact, points, frame), atol=1e-5)
 
 

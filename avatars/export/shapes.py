@@ -1,0 +1,61 @@
+"""An avatar of any kind in one pose, as triangles with colours where it has them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from avatars.export.motions import motion_on
+from avatars.meshing import TriangleMesh
+from avatars.models.avatar import Avatar, PosedAvatar
+from avatars.models.head_avatar import HeadAvatar, PosedHead
+from body_models import InputError, Motion
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is written of an avatar (metres, Y up)."""
+
+    mesh: TriangleMesh
+    colours: Float[Tensor, "vertex 3"] | None
+    """Linear; None for avatars that know no colours."""
+
+
+def shape_of(posed: PosedAvatar | PosedHead, resolution: int, exact: bool) -> Shape:
+    """The posed surface; `exact` finds a body's by roots, a head's is always the skinned one."""
+    if isinstance(posed, PosedHead):
+        return Shape(posed.mesh(resolution), posed.vertex_colours(resolution))
+    return Shape(posed.mesh(resolution, exact), None)
+
+
+def canonical_shape(avatar: Avatar | HeadAvatar, resolution: int) -> Shape:
+    """The surface as the avatar is stored: a body with its legs apart, a head with its mouth a little open.
+
+    Raises InputError for heads that are not stored as one surface.
+    """
+    if isinstance(avatar, HeadAvatar):
+        avatar.proxy(resolution)
+        return shape_of(avatar.pose(pose=avatar.model.canonical_pose), resolution, exact=False)
+    body = avatar.body(resolution)
+    return Shape(TriangleMesh(body.canonical(), body.faces), None)
+
+
+def training_pose(avatar: Avatar | HeadAvatar, index: int) -> PosedAvatar | PosedHead:
+    """The avatar as a scan or a frame of the video that it was fitted to showed it."""
+    return avatar.frame(index) if isinstance(avatar, HeadAvatar) else avatar.training_pose(index)
+
+
+def pose_of_clip(avatar: Avatar | HeadAvatar, clip: Motion, frame: int) -> PosedAvatar | PosedHead:
+    """The avatar in one frame of a clip that was brought onto it; raises InputError for a frame that is not there."""
+    if not 0 <= frame < len(clip):
+        raise InputError(f"No frame {frame}: motion '{clip.name}' has {len(clip)}, counted from 0.")
+    if isinstance(avatar, HeadAvatar):
+        expression = None if clip.expression is None else clip.expression[frame]
+        return avatar.pose(expression, clip.rotations[frame], clip.translations[frame])
+    return avatar.pose(clip.rotations[frame], clip.translations[frame])
+
+
+def pose_of_motion(avatar: Avatar | HeadAvatar, motion: Motion | Path | str, frame: int) -> PosedAvatar | PosedHead:
+    """The avatar in one frame of anybody's motion."""
+    return pose_of_clip(avatar, motion_on(avatar, motion), frame)

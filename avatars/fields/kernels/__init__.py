@@ -1,0 +1,1 @@
+"""Warp kernels of fields on grids; importing its modules starts Warp."""

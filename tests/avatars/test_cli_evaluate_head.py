@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from avatars.cli import main
+from avatars.models.file import save
+from tests.avatars.fit.tiny_video import write_talking
+from tests.avatars.small_avatar import small_avatar
+from tests.avatars.small_head import small_head
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("head")
+    write_talking(folder)
+    save(small_head(), folder / "bob.avatar")
+    return folder
+
+
+def test_a_head_is_evaluated(files, tmp_path, capsys):
+    words = ["evaluate", str(files / "bob.avatar"), str(files / "data"), "--size", "32"]
+    assert main([*words, "--out", str(tmp_path / "report"), "--json", str(tmp_path / "scores.json")]) == 0
+    told = capsys.readouterr().out
+    assert "| face |" in told
+    assert "No LPIPS" in told or "LPIPS |" in told
+    assert (tmp_path / "report" / "sheet.png").is_file()
+    assert len(json.loads((tmp_path / "scores.json").read_text())["frames"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "avatars evaluate"),
+        (["--scans", "held_out"], "which is compared with a tracked video"),
+        (["none"], "No dataset at 'none'"),
+        (["DATA", "--frames", "lost"], "Unknown choice of frames"),
+        (["DATA", "--size", "5"], "size of 5 pixels"),
+    ],
+)
+def test_bad_words_are_one_line(files, capsys, words, told):
+    given = [str(files / "data") if word == "DATA" else word for word in words]
+    assert main(["evaluate", str(files / "bob.avatar"), *given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ")
+    assert told in error
+
+
+@pytest.mark.parametrize("words", [[], ["data"], ["--scans", "held_out", "--out", "report"]])
+def test_a_body_wants_scans(tmp_path, capsys, words):
+    save(small_avatar(), tmp_path / "alice.avatar")
+    assert main(["evaluate", str(tmp_path / "alice.avatar"), *words]) == 2
+    assert "the avatar of a body, which is compared with scans: `avatars evaluate" in capsys.readouterr().err
