@@ -57,12 +57,12 @@ class Surface:
 
     def __init__(self, vertices: Float[Tensor, "vertex 3"], faces: Int[Tensor, "face 3"]) -> None:
         _check_mesh(vertices, faces)
-        warp = start_warp()
         self.vertices: Float[Tensor, "vertex 3"] = vertices.detach().to(torch.float32, copy=True).contiguous()
         self.faces: Int[Tensor, "face 3"] = faces.detach().to(vertices.device, torch.int64)
         self._warp_faces = self.faces.to(torch.int32).reshape(-1).contiguous()
-        with _on_torch_stream(self.device):
-            self._mesh = warp.Mesh(_as_warp(self.vertices), _as_warp(self._warp_faces), support_winding_number=True)
+        self._mesh = self._warp_mesh(solid=False)
+        self._solid: Any = None
+        """The mesh with what winding numbers take, made when first asked for: ten times as slow to move."""
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +95,9 @@ class Surface:
         _check_finite(vertices, "vertices")
         self.vertices.copy_(vertices.detach())
         with _on_torch_stream(self.device):
-            self._mesh.refit()
+            for mesh in (self._mesh, self._solid):
+                if mesh is not None:
+                    mesh.refit()
 
     def closest(self, points: Float[Tensor, "point 3"]) -> Closest:
         """Nearest point of the surface to each point (metres)."""
@@ -110,7 +112,9 @@ class Surface:
         """Distance to the surface, negative inside by the generalised winding number (metres)."""
         points = self._prepare(points, "points")
         distance = points.new_empty(len(points))
-        self._launch("signed_distance_kernel", points, distance)
+        if self._solid is None:
+            self._solid = self._warp_mesh(solid=True)
+        self._launch("signed_distance_kernel", points, distance, mesh=self._solid)
         return distance
 
     def inside(self, points: Float[Tensor, "point 3"]) -> Bool[Tensor, "point"]:
@@ -156,14 +160,20 @@ class Surface:
         _check_finite(points, name)
         return points.detach().to(self.device, torch.float32).contiguous()
 
-    def _launch(self, kernel_name: str, *arrays: Tensor) -> None:
+    def _warp_mesh(self, solid: bool) -> Any:
+        with _on_torch_stream(self.device):
+            arrays = (_as_warp(self.vertices), _as_warp(self._warp_faces))
+            return start_warp().Mesh(*arrays, support_winding_number=solid)
+
+    def _launch(self, kernel_name: str, *arrays: Tensor, mesh: Any = None) -> None:
         """Run a kernel over rows of the arrays (the mesh is its first argument), on all cores when it pays."""
         warp = start_warp()
         kernel, count = getattr(_kernels(), kernel_name), len(arrays[0])
+        mesh = self._mesh if mesh is None else mesh
 
         def launch_rows(start: int, stop: int) -> None:
             rows = [_as_warp(array[start:stop]) for array in arrays]
-            warp.launch(kernel, stop - start, [self._mesh.id, *rows], device=self._mesh.device)
+            warp.launch(kernel, stop - start, [mesh.id, *rows], device=mesh.device)
 
         if count == 0:
             return

@@ -8,16 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from avatars.fields.encoding import FeatureGrids, interpolate_with_slopes, smooth_slopes
+from avatars.fields.encoding import FeatureGrids, with_smooth_slopes
 from avatars.fields.grid import GridSpec, interpolate
 from avatars.fields.mlp import Mlp, positional_encoding
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import read, read_with_slopes
 from body_models.errors import InputError
 
 Hint = Float[Tensor, "point width"] | None
 """What a conditioned field is told at each point."""
 RESIDUAL = 0.01
-"""Metres that a unit of the fast field's decoder stands for."""
+"""Metres that a unit of a conditioned field's decoder stands for."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class GeometryField(Protocol):
 
 
 class GridGeometry(nn.Module):
-    """A base grid of signed distances plus a residual decoded from feature grids; the residual starts at zero.
+    """A grid of signed distances, and features decoded from feature grids.
 
-    With `smooth` the normals' gradient takes the base's slopes over half a spacing to either side, which pass from
+    A field with a `condition` adds a residual that the decoder tells from features and condition; it starts at zero.
+    Without one there is no residual: it would only repeat what the grid can say, and move all of space at once. With
+    `smooth` the normals' gradient takes the base's slopes over half a spacing to either side, which pass from
     cell to cell without a jump. A field with a `condition` changes with that many numbers: `hints` makes of them what
     its decoder is given, a row a point; no hint stands for a condition of zeros. Raises InputError for sizes below one
     or a field without feature grids.
@@ -83,10 +86,12 @@ class GridGeometry(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.grids = FeatureGrids(features)
         self.first, self.second = nn.Linear(self.grids.size, width), nn.Linear(width, width)
-        self.residual, self.feature = nn.Linear(width, 1), nn.Linear(width, feature_size)
-        nn.init.zeros_(self.residual.weight)
-        nn.init.zeros_(self.residual.bias)
+        self.feature = nn.Linear(width, feature_size)
         self.told = nn.Linear(condition, width, bias=False) if condition else None
+        self.residual = nn.Linear(width, 1) if condition else None
+        if self.residual is not None:
+            nn.init.zeros_(self.residual.weight)
+            nn.init.zeros_(self.residual.bias)
 
     def hints(self, condition: Float[Tensor, "frame condition"]) -> Float[Tensor, "frame width"]:
         """What the decoder is told of conditions; only for fields that have one."""
@@ -108,41 +113,52 @@ class GridGeometry(nn.Module):
 
     def sdf(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point"]:
         """Signed distance at canonical points (metres), without the feature."""
-        values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
-        hidden = silu(self.second(silu(self._first(self.grids(points), hint))))
-        return (values + RESIDUAL * self.residual(hidden))[:, 0]
+        if self.residual is not None:
+            return self(points, hint).sdf
+        return read(self.base, self.base_grid, points, mended=True)[:, 0]
 
     def forward(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Geometry:
         """Signed distance and feature at canonical points (metres)."""
-        values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
+        values = read(self.base, self.base_grid, points, mended=True)
         hidden = silu(self.second(silu(self._first(self.grids(points), hint))))
-        return Geometry((values + RESIDUAL * self.residual(hidden))[:, 0], self.feature(hidden))
+        if self.residual is not None:
+            values = values + RESIDUAL * self.residual(hidden)
+        return Geometry(values[:, 0], self.feature(hidden))
 
     def gradient(self, points: Float[Tensor, "point 3"], hint: Hint = None) -> Float[Tensor, "point 3"]:
         """The exact derivative of `sdf` by the points, itself differentiable."""
-        return self._both(points, False, hint)[1]
+        if self.residual is not None:
+            return self._with_residual(points, False, hint)[1]
+        return self._base(points, smooth=False)[1]
 
     def with_gradient(
         self, points: Float[Tensor, "point 3"], hint: Hint = None
     ) -> tuple[Geometry, Float[Tensor, "point 3"]]:
         """Geometry and the gradient that normals are made of: smoothed, where the field was made so."""
-        return self._both(points, self.smooth, hint)
+        if self.residual is not None:
+            return self._with_residual(points, self.smooth, hint)
+        values, slope = self._base(points, self.smooth)
+        hidden = silu(self.second(silu(self.first(self.grids(points)))))
+        return Geometry(values, self.feature(hidden)), slope
+
+    def _base(
+        self, points: Float[Tensor, "point 3"], smooth: bool
+    ) -> tuple[Float[Tensor, "point"], Float[Tensor, "point 3"]]:
+        if smooth:
+            values, slopes = with_smooth_slopes(self.base_grid, self.base, points, mended=True)
+        else:
+            values, slopes = read_with_slopes(self.base, self.base_grid, points, mended=True)
+        return values[:, 0], slopes[:, :, 0]
 
     def _first(self, features: Float[Tensor, "point input"], hint: Hint) -> Float[Tensor, "point width"]:
         one: Tensor = self.first(features)
         return one if hint is None else one + hint
 
-    def _both(
+    def _with_residual(
         self, points: Float[Tensor, "point 3"], smooth: bool, hint: Hint
     ) -> tuple[Geometry, Float[Tensor, "point 3"]]:
-        table = self.at_nodes()
-        if smooth:
-            base, slope = (
-                interpolate(table, *self.base_grid.corners(points)),
-                smooth_slopes(self.base_grid, table, points),
-            )
-        else:
-            base, slope = interpolate_with_slopes(table, *self.base_grid.corner_slopes(points))
+        assert self.residual is not None
+        values, slope = self._base(points, smooth)
         features, feature_slopes = self.grids.with_slopes(points)
         # The chain rule written out: autograd would have to walk the decoder twice more to differentiate it again.
         one = self._first(features, hint)
@@ -150,8 +166,8 @@ class GridGeometry(nn.Module):
         hidden = silu(two)
         back = linear(self.residual.weight * _silu_slope(two), self.second.weight.T) * _silu_slope(one)
         by_features = linear(back, self.first.weight.T)
-        geometry = Geometry((base + RESIDUAL * self.residual(hidden))[:, 0], self.feature(hidden))
-        return geometry, slope[:, :, 0] + RESIDUAL * (feature_slopes @ by_features[:, :, None])[:, :, 0]
+        geometry = Geometry(values + RESIDUAL * self.residual(hidden)[:, 0], self.feature(hidden))
+        return geometry, slope + RESIDUAL * (feature_slopes @ by_features[:, :, None])[:, :, 0]
 
 
 def _silu_slope(values: Float[Tensor, "point width"]) -> Float[Tensor, "point width"]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avatars.fields.grid import GridSpec, interpolate
 from avatars.fields.mlp import Mlp, positional_encoding
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import read
 
 
 class PoseCode(nn.Module):
@@ -66,11 +67,8 @@ class GridOccupancy(nn.Module):
         self, points: Float[Tensor, "point 3"], code: Float[Tensor, "point code"] | None = None
     ) -> Float[Tensor, "point"]:
         """Occupancy logits at canonical points (metres), positive inside."""
-        values = interpolate(self.at_nodes(), *self.base_grid.corners(points))
-        features = [
-            interpolate(table, *spec.corners(points))
-            for spec, table in zip(self.feature_specs, self.tables, strict=True)
-        ]
+        values = read(self.base, self.base_grid, points, mended=True)
+        features = [read(table, spec, points) for spec, table in zip(self.feature_specs, self.tables, strict=True)]
         if code is not None:
             features.append(code)
         return (values + self.decoder(torch.cat(features, 1)))[:, 0]

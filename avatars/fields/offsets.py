@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avatars.fields.grid import interpolate
 from avatars.fields.mlp import Mlp
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.reading import read
 
 
 @runtime_checkable
@@ -48,7 +49,7 @@ class GridOffsets(nn.Module):
 
     def forward(self, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point coefficient 3"]:
         """Displacement that each coefficient causes at canonical points (metres)."""
-        return interpolate(self.at_nodes(), *self.grid.corners(points)).unflatten(1, (-1, 3))
+        return read(self.basis, self.grid, points, mended=True).unflatten(1, (-1, 3))
 
 
 class MlpOffsets(nn.Module):

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avatars.fit.adam import FieldAdam
 from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
 from body_models import InputError
@@ -63,7 +64,7 @@ def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, p
     InputError when the loss or a parameter is no longer finite, or when the folder cannot be written.
     """
     fabric = make_fabric(options.device)
-    optimiser = torch.optim.Adam(method.parameter_groups(), betas=(0.9, 0.99), fused=True)
+    optimiser = FieldAdam(method.parameter_groups())
     rates = [group["lr"] for group in optimiser.param_groups]
     checkpoint = folder / "checkpoint.safetensors"
     first = load_checkpoint(checkpoint, method.module, optimiser) if resume and checkpoint.exists() else 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from avatars.fit.carve import carve_start
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
 from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
 from avatars.fit.options import check_range, check_seed
@@ -23,7 +24,7 @@ from avatars.models.avatar import AvatarInfo
 from avatars.models.file import save
 from avatars.models.head_avatar import HeadAvatar, HeadTracks
 from avatars.models.head_prior import HeadPrior
-from avatars.models.head_start import imavatar_from_head
+from avatars.models.head_start import imavatar_from_prior
 from body_models import Body, InputError
 from data_prep.atomic import replacing
 from data_prep.other_datasets import read_any_dataset
@@ -210,9 +211,10 @@ def _method(
         volume = nerface_from_head(body, options.nerface, options.imavatar)
         tracked = TrackedNerface(volume, some.poses, some.translations, some.expressions).to(device)
         return NerfaceMethod(tracked, pictures, options, progress.say)
-    model = imavatar_from_head(body, options.imavatar, some.poses, options.supervised)
-    module = TrackedImavatar(model, some.poses, some.translations, some.expressions).to(device)
     prior = HeadPrior(body.to(device), options.imavatar.ghost)
+    model = imavatar_from_prior(prior, options.imavatar, some.poses, options.supervised)
+    module = TrackedImavatar(model, some.poses, some.translations, some.expressions).to(device)
+    carve_start(module, prior, pictures)
     return VideoMethod(module, prior, pictures, options, progress.say)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d
+from torch.nn.functional import normalize
 
 from avatars.deform.skinning import DeformationField, forward_skin
 from avatars.fields.colour import ColourField
 from avatars.fields.geometry import GridGeometry, MlpGeometry
-from avatars.fields.offsets import GridOffsets
 from avatars.fields.patches import PatchedGrid
+from avatars.fields.weights import GridWeights
 from avatars.fit.video_losses import (
     anchor_loss,
     colour_loss,
@@ -217,6 +217,9 @@ class VideoMethod:
         fixed = canonical.detach()
         if factors.smooth > 0:
             step = BESIDE * torch.randn(fixed.shape, generator=generator).to(fixed)
+            # Along the surface only: across it the step would compare the two sides of lips and nostrils.
+            normal = normalize(gradient.detach(), dim=1)
+            step = step - (step * normal).sum(1, keepdim=True) * normal
             near = surface.sdf_gradient(fixed + step, on.frame)
             terms["smooth"] = factors.smooth * smooth_loss(gradient, near)
             gradient = near
@@ -275,10 +278,18 @@ def smoothed_on_grid(values: Float[Tensor, "node channel"], grid: PatchedGrid) -
     parts = []
     for patch, start in zip(grid.patches, grid.offsets, strict=True):
         channels = values[start : start + patch.count].T.reshape(1, -1, *patch.shape)
-        for _ in range(SMOOTHINGS):
-            channels = avg_pool3d(channels, 3, stride=1, padding=1)
+        for axis in (2, 3, 4) * SMOOTHINGS:
+            channels = _mean_of_three(channels, axis)
         parts.append(channels.flatten(2)[0].T)
     return torch.cat(parts)
+
+
+def _mean_of_three(values: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*shape"]:
+    """Each value's mean with its neighbours along an axis, zeros beyond the ends."""
+    total, count = values.clone(), values.shape[axis] - 1
+    total.narrow(axis, 1, count).add_(values.narrow(axis, 0, count))
+    total.narrow(axis, 0, count).add_(values.narrow(axis, 1, count))
+    return total.div_(3)
 
 
 def rays_of(rays: PixelRays, some: Bool[Tensor, "ray"]) -> PixelRays:
@@ -299,7 +310,7 @@ def geometry_groups(geometry: GridGeometry | MlpGeometry, rates: VideoRates) -> 
         return [{"params": own, "lr": rates.network}]
     tables = list(geometry.grids.parameters())
     return [
-        {"params": [geometry.base], "lr": rates.base},
+        {"params": [geometry.base], "lr": rates.base, "uniform": True},
         {"params": tables, "lr": rates.features},
         {"params": _without(own, [geometry.base, *tables]), "lr": rates.network},
     ]
@@ -311,9 +322,10 @@ def motion_groups(motion: HeadDeformation, rates: VideoRates) -> list[dict[str, 
     weights = [] if motion.weights is None else list(motion.weights.parameters())
     offsets = [] if motion.offsets is None else list(motion.offsets.parameters())
     tables = [table for name, table in motion.named_parameters() if "tables" in name.split(".")]
+    on_grids = isinstance(motion.weights, GridWeights)
     return [
-        {"params": weights, "lr": rates.weights},
-        {"params": offsets, "lr": rates.offsets if isinstance(motion.offsets, GridOffsets) else rates.network},
+        {"params": weights, "lr": rates.weights, "uniform": on_grids},
+        {"params": offsets, "lr": rates.offsets if on_grids else rates.network, "uniform": on_grids},
         {"params": tables, "lr": rates.features},
         {"params": _without(own, [*weights, *offsets, *tables]), "lr": rates.network},
     ]

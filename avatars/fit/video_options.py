@@ -20,15 +20,15 @@ METHODS = ("imavatar", "nerface")
 class VideoRates:
     """Adam's step sizes, by what they move."""
 
-    base: float = 1.5e-4
+    base: float = 3e-4
     """Base grid of signed distances (metres)."""
     features: float = 5e-3
     """Feature grids of geometry and colour."""
     network: float = 2e-3
     """Decoders, or all networks of the paper preset."""
-    weights: float = 5e-4
+    weights: float = 1e-3
     """Skinning-weight field."""
-    offsets: float = 2e-5
+    offsets: float = 5e-5
     """Blendshape field on a grid (metres)."""
     pose: float = 3e-4
     """Corrections of tracked joint angles (radians)."""
@@ -60,9 +60,9 @@ class VideoLosses:
     """Squared distance from the tracked model's blendshapes and pose correctives (square metres)."""
     eikonal: float = 0.02
     """Squared departure of the signed distance's slope from one."""
-    smooth: float = 0.2
+    smooth: float = 0.05
     """Change of the signed distance's gradient over a few millimetres."""
-    anchor: float = 0.5
+    anchor: float = 0.1
     """Distance of the surface from the tracked model's, where it is about there."""
     prior: float = 1e-3
     """Squared corrections of the tracks, in their usual sizes."""

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from avatars.deform.sampled import SampledSkinning, SampledWeights
 from avatars.deform.skinning import DeformationField, Skinning
 from avatars.fields.displacement import GridDisplacement
-from avatars.fields.grid import interpolate
+from avatars.fields.mixing import mixed_basis
 from avatars.fields.offsets import GridOffsets, MlpOffsets
 from avatars.fields.patches import PatchedGrid
 from avatars.fields.weights import GridWeights, MlpWeights
 from avatars.models.posed_surface import CanonicalHead, PosedSurface
-from body_models.precision import matmul
 
 NODES_AT_ONCE = 50_000
 
@@ -149,11 +148,4 @@ def mixed_offsets(
 
     The basis is mixed first and the rims mended after, which is the same and spares copies of the whole basis.
     """
-    frames, count = coefficients.shape
-    identity = torch.eye(3).to(coefficients)
-    mixer = (coefficients.T[:, None, :, None] * identity[None, :, None]).reshape(3 * count, 3 * frames)
-    mixed = matmul(field.basis, mixer)
-    if len(field.rim):
-        rim = interpolate(mixed, field.rim_corners, field.rim_weights.to(mixed))
-        mixed = mixed.index_copy(0, field.rim, rim)
-    return mixed.unflatten(1, (frames, 3)).transpose(0, 1).contiguous()
+    return mixed_basis(field.basis, coefficients, field.grid)

@@ -59,7 +59,17 @@ def imavatar_from_head(
     own weights and blendshapes; without it they are uniform and zero. Raises InputError for a body without a jaw.
     """
     options = options or ImavatarOptions()
-    prior = HeadPrior(body, options.ghost)
+    return imavatar_from_prior(HeadPrior(body, options.ghost), options, poses, supervised)
+
+
+def imavatar_from_prior(
+    prior: HeadPrior,
+    options: ImavatarOptions,
+    poses: Float[Tensor, "frame bone 3"] | None = None,
+    supervised: bool = True,
+) -> Imavatar:
+    """The same from a head that is prepared already, with the ghost's weights where the options want one."""
+    body = prior.body
     box = head_box(prior.canonical, options)
     correctives = 0 if body.pose_basis is None else len(body.pose_basis)
     sizes = HeadSizes(prior.basis.shape[1] - correctives, correctives)

@@ -1,0 +1,112 @@
+"""Begin a head's surface where the masks show hair and shoulders, which the tracked model does not have."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from avatars.fields.geometry import GridGeometry
+from avatars.fit.video_method import TrackedImavatar, smoothed_on_grid
+from avatars.fit.video_rays import Pictures
+from avatars.models.head_prior import HeadPrior, neck_loop
+
+VIEWS = 24
+"""Frames whose masks are looked at."""
+AGREEING = 0.75
+"""A point is taken for the person's when this share of the frames that show its place shows the person there."""
+HAIR = 0.04
+"""Hair is begun at most this far from the tracked head (metres)."""
+CHEST = 0.08
+"""Half the depth of neck and shoulders (metres)."""
+ABOVE_NECK = 0.02
+"""Shoulders are begun this far above the neck's end and lower (metres)."""
+FRONT = (0.0, 0.6)
+"""No hair where directions from the head's middle point forward by more than this share, at eyes and hairline."""
+HAIRLINE = 0.07
+"""Height of the hairline above the eyes (metres)."""
+THINNING = 0.3
+"""Over this forward share hair thins out."""
+REACH = 0.03
+"""Signed distances change by at most this much (metres): what lies deeper is inside anyway."""
+
+
+@torch.no_grad()
+def carve_start(module: TrackedImavatar, prior: HeadPrior, pictures: Pictures) -> None:
+    """Unite the base grid's signed distance with hair and shoulders carved from the masks; networks are left alone.
+
+    Masks say nothing of depth: hair grows out of the head's silhouette only, and shoulders are as deep as they are
+    wide at their edge, to `CHEST`. Source of carving: Laurentini, "The visual hull concept", PAMI 1994.
+    """
+    model, geometry = module.imavatar, module.imavatar.geometry
+    if not isinstance(geometry, GridGeometry):
+        return
+    nodes, head = geometry.base_grid.nodes().to(model.joints), geometry.at_nodes()[:, 0]
+    room = torch.minimum(_hair_room(prior, nodes, head), _shoulder_room(prior, nodes))
+    wanted = ((room < 0) & (head > 0)).nonzero()[:, 0]
+    some = torch.linspace(0, len(pictures) - 1, min(VIEWS, len(pictures))).round().long()
+    hull = torch.full_like(head, torch.inf)
+    hull[wanted] = hull_distance(module, nodes[wanted], pictures, some)
+    carved = torch.minimum(torch.maximum(hull, _hair_room(prior, nodes, head)), _shoulders(prior, nodes, hull))
+    gain = (carved - head).clamp(-REACH, 0)
+    geometry.start_from(head + smoothed_on_grid(gain[:, None], geometry.base_grid)[:, 0])
+
+
+def hull_distance(
+    module: TrackedImavatar, nodes: Float[Tensor, "node 3"], pictures: Pictures, frames: Int[Tensor, "frame"]
+) -> Float[Tensor, "node"]:
+    """Distance of canonical points from the hull of some frames' masks, negative within (metres); infinite where no
+    frame looks."""
+    distances = []
+    for frame in frames.tolist():
+        tracks = (values[frame : frame + 1] for values in (module.poses, module.translations, module.expressions))
+        posed = module.imavatar.posed(*tracks).placed(nodes)[1][0]
+        pixels, depth = pictures.camera(frame).to(nodes.device).project(posed)
+        size = pixels.new_tensor([pictures.size[1], pictures.size[0]])
+        at = (2 * pixels / size - 1)[None, None]
+        outline = _outline_distance(pictures, frame).to(nodes)[None, None]
+        found = grid_sample(outline, at, align_corners=False, padding_mode="border")[0, 0, 0]
+        unseen = ((pixels < 0) | (pixels > size)).any(1) | (depth <= 0)
+        distances.append(torch.where(unseen, torch.nan, found * depth / pictures.intrinsics[frame, 0, 0]))
+    farthest = torch.stack(distances).nanquantile(AGREEING, dim=0)
+    return torch.where(farthest.isnan(), torch.inf, farthest)
+
+
+def _outline_distance(pictures: Pictures, frame: int) -> Float[Tensor, "height width"]:
+    """Signed distance from the mask's edge (pixels, negative within)."""
+    inside = pictures.alpha[frame].numpy() >= 128
+    # Beyond the picture the person is taken to go on: its border is no edge.
+    distance = distance_transform_edt(~inside) - distance_transform_edt(inside)
+    return torch.from_numpy(distance.astype(np.float32))
+
+
+def _hair_room(prior: HeadPrior, nodes: Float[Tensor, "node 3"], head: Float[Tensor, "node"]) -> Float[Tensor, "node"]:
+    """Negative where hair may be: near the head, but not in front of the face, less so the lower (metres)."""
+    eyes = prior.body.joints[-2:].mean(0)
+    middle = torch.stack([eyes[0], eyes[1], prior.canonical[:, 2].mean()])
+    forward = torch.nn.functional.normalize(nodes - middle, dim=1)[:, 2]
+    up = ((nodes[:, 1] - eyes[1]) / HAIRLINE).clamp(0, 1)
+    most = torch.lerp(torch.full_like(up, FRONT[0]), torch.full_like(up, FRONT[1]), up)
+    share = ((most - forward) / THINNING).clamp(0, 1)
+    return head - HAIR * share
+
+
+def _neck(prior: HeadPrior) -> Float[Tensor, "3"]:
+    """The middle of the neck's end."""
+    loop = neck_loop(prior.canonical, prior.body.faces)
+    return prior.canonical[loop.unique()].mean(0) if len(loop) else prior.body.joints[0]
+
+
+def _shoulder_room(prior: HeadPrior, nodes: Float[Tensor, "node 3"]) -> Float[Tensor, "node"]:
+    """Negative where neck and shoulders may be (metres)."""
+    neck = _neck(prior)
+    return torch.maximum((nodes[:, 2] - neck[2]).abs() - CHEST, nodes[:, 1] - (neck[1] + ABOVE_NECK))
+
+
+def _shoulders(prior: HeadPrior, nodes: Float[Tensor, "node 3"], hull: Float[Tensor, "node"]) -> Float[Tensor, "node"]:
+    """Distance from the masks' hull below the chin, inflated about the neck's plane (metres)."""
+    from_edge = (1 + hull / CHEST).clamp(0, 1)
+    thickness = CHEST * (1 - from_edge.square()).sqrt()
+    slab = (nodes[:, 2] - _neck(prior)[2]).abs() - thickness
+    return torch.stack([hull, slab, _shoulder_room(prior, nodes)]).amax(0)
