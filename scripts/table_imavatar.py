@@ -22,6 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from imavatar_tables import ROWS, collect, tables
 
@@ -36,12 +37,12 @@ from data_prep.atomic import replacing
 from data_prep.other_datasets import read_any_dataset
 from data_prep.synthetic_heads import TalkingHead, make_talking_head
 from data_prep.synthetic_heads.truth import write_truth
-from data_prep.video_dataset import VideoDataset
+from data_prep.video_dataset import VideoDataset, write_video_dataset
 from data_prep.video_dataset_files import INDEX
 
 TRAIN_SPAN, TEST_SPAN = 600, 400
 """Frames of synthetic videos, of which some are evenly chosen; a strong face lasts 25 of them."""
-SETTINGS = ("steps", "size", "eval_size", "frames", "tests", "seed")
+SETTINGS = ("steps", "size", "eval_size", "frames", "tests", "identity_error", "seed")
 LEAST_PICTURE = 192
 """Synthetic pictures are this large at least; fits make them smaller (pixels)."""
 
@@ -71,6 +72,12 @@ def main() -> None:
     parser.add_argument("--eval-size", type=int, default=SIZE, help="longer side of the compared pictures (pixels)")
     parser.add_argument("--frames", type=int, default=200, help="frames of a synthetic person that are fitted to")
     parser.add_argument("--tests", type=int, default=MOST, help="frames that are compared, evenly chosen")
+    parser.add_argument(
+        "--identity-error",
+        type=float,
+        default=0.15,
+        help="of synthetic people's shape parameters, as a tracker would make; 0.15 moves the surface by 2.2 mm",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     try:
@@ -139,9 +146,9 @@ def synthetic(seed: int, arguments: argparse.Namespace) -> Scene:
     folder = arguments.out / name
     train = some_frames(make_talking_head(seed, TRAIN_SPAN, size, size), arguments.frames)
     strong = some_frames(make_talking_head(seed, TEST_SPAN, side, side, "strong"), arguments.tests)
-    for head, place in ((train, folder / "train"), (strong, folder / "test")):
+    for head, place, error in ((train, folder / "train", arguments.identity_error), (strong, folder / "test", 0.0)):
         if not (place / INDEX).is_file():
-            render(head, place)
+            render(head, place, error)
     test = read_any_dataset(folder / "test")
     return Scene(name, folder / "train", False, test, list(range(len(test))), strong)
 
@@ -154,12 +161,14 @@ def some_frames(head: TalkingHead, count: int) -> TalkingHead:
     )
 
 
-def render(head: TalkingHead, place: Path) -> None:
+def render(head: TalkingHead, place: Path, error: float) -> None:
     """Write a dataset that another process may be writing too: the first that is ready stays."""
     temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
     print(f"rendering {len(head)} frames of subject {head.seed}, {head.strength}", file=sys.stderr)
     try:
-        write_truth(head, temporary)
+        dataset = write_truth(head, temporary)
+        noise = torch.randn(dataset.betas.shape, generator=torch.Generator().manual_seed(head.seed))
+        write_video_dataset(replace(dataset, betas=dataset.betas + error * noise), temporary)
         if not (place / INDEX).is_file():
             temporary.rename(place)
     finally:

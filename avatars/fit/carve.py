@@ -28,8 +28,6 @@ HAIRLINE = 0.07
 """Height of the hairline above the eyes (metres)."""
 THINNING = 0.3
 """Over this forward share hair thins out."""
-REACH = 0.03
-"""Signed distances change by at most this much (metres): what lies deeper is inside anyway."""
 
 
 @torch.no_grad()
@@ -49,8 +47,8 @@ def carve_start(module: TrackedImavatar, prior: HeadPrior, pictures: Pictures) -
     hull = torch.full_like(head, torch.inf)
     hull[wanted] = hull_distance(module, nodes[wanted], pictures, some)
     carved = torch.minimum(torch.maximum(hull, _hair_room(prior, nodes, head)), _shoulders(prior, nodes, hull))
-    gain = (carved - head).clamp(-REACH, 0)
-    geometry.start_from(head + smoothed_on_grid(gain[:, None], geometry.base_grid)[:, 0])
+    smooth = smoothed_on_grid(torch.minimum(head, carved)[:, None], geometry.base_grid)[:, 0]
+    geometry.start_from(torch.where(carved < head, smooth, head))
 
 
 def hull_distance(

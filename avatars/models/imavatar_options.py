@@ -28,7 +28,7 @@ class ImavatarOptions:
     """Give shoulders and clothes a bone of their own that does not turn with the head."""
     margin: float = 0.08
     """How far the canonical box reaches beyond the head, above, before and behind, for hair."""
-    sideways: float = 0.12
+    sideways: float = 0.16
     """The same to the sides, for hair and shoulders."""
     below: float = 0.10
     """The same below the neck's end, for the shoulders."""
