@@ -6,14 +6,15 @@ STAMP := $(VENV)/.installed
 CODE := avatars body_models data_prep configs scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo demo-head test lint clean
 
 help:
-	@echo "make setup   install into $(VENV), in the versions tested"
-	@echo "make demo    scans of a clothed person -> avatar -> animation, with demo/report.html"
-	@echo "make test    run the tests"
-	@echo "make lint    ruff and mypy"
-	@echo "make clean   remove caches and what the demo wrote ($(VENV) stays)"
+	@echo "make setup      install into $(VENV), in the versions tested"
+	@echo "make demo       scans of a clothed person -> avatar -> animation, with demo/report.html"
+	@echo "make demo-head  film of a talking head -> tracked head -> avatar -> driven by another person, in demo_head/"
+	@echo "make test       run the tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make clean      remove caches and what the demos wrote ($(VENV) stays)"
 
 setup: $(STAMP)
 
@@ -27,6 +28,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python scripts/demo.py --out demo
 
+demo-head: setup
+	$(BIN)/python scripts/demo_head.py --out demo_head
+
 test: setup
 	$(BIN)/python -m pytest
 
@@ -36,5 +40,5 @@ lint: setup
 	$(BIN)/mypy $(CODE)
 
 clean:
-	rm -rf demo build dist .pytest_cache .ruff_cache .mypy_cache
+	rm -rf demo demo_head build dist .pytest_cache .ruff_cache .mypy_cache
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +

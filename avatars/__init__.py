@@ -1,4 +1,4 @@
-"""Animatable implicit human avatars from body scans: fit, animate, export.
+"""Animatable implicit human avatars from body scans and videos of heads: fit, animate, export.
 
     import avatars
     avatar = avatars.load("alice.avatar")
@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avatars.export import VideoOptions, animate, export
-    from avatars.fit import evaluate, fit_scans
-    from avatars.models import Avatar, PosedAvatar, load, save
+    from avatars.export import VideoOptions, View, animate, drive, export, head_camera
+    from avatars.fit import evaluate, fit_scans, fit_video
+    from avatars.models import Avatar, PosedAvatar, load, load_head, save
 
 __version__ = "0.1.0"
 
@@ -21,11 +21,16 @@ __all__ = [
     "Avatar",
     "PosedAvatar",
     "VideoOptions",
+    "View",
     "animate",
+    "drive",
     "evaluate",
     "export",
     "fit_scans",
+    "fit_video",
+    "head_camera",
     "load",
+    "load_head",
     "save",
 ]
 
@@ -33,10 +38,15 @@ _HOMES = {
     "Avatar": "avatars.models",
     "PosedAvatar": "avatars.models",
     "VideoOptions": "avatars.export",
+    "View": "avatars.export",
     "animate": "avatars.export",
+    "drive": "avatars.export",
     "evaluate": "avatars.fit",
     "fit_scans": "avatars.fit",
+    "fit_video": "avatars.fit",
+    "head_camera": "avatars.export",
     "load": "avatars.models",
+    "load_head": "avatars.models",
     "save": "avatars.models",
 }
 

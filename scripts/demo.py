@@ -5,13 +5,11 @@ poses are given to the fit (`--poses`); raw scans without poses go through regis
 """
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from demo_clock import Clock
 from demo_pictures import fitted_sheet, held_out_sheet
 from demo_report import Report, write_report
 from demo_walk import make_walk
@@ -44,27 +42,9 @@ class Demo:
     """Few scans, steps and frames: checks that everything runs, the avatar is poor."""
 
 
-@dataclass
-class Clock:
-    """Tells which of the steps is under way, and keeps how long each took (seconds)."""
-
-    console: Console
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Announce and time one step."""
-        number = STEPS.index(title) + 1
-        self.console.rule(f"[{number}/{len(STEPS)}] {title}".replace("[", r"\["), align="left")
-        started = time.perf_counter()
-        yield
-        self.seconds[title] = time.perf_counter() - started
-        self.console.print(f"Done in {self.seconds[title]:.0f} s.", highlight=False)
-
-
 def run(demo: Demo) -> Path:
     """All steps in order; returns the report's path."""
-    clock = Clock(Console())
+    clock = Clock(Console(), STEPS)
     size = SyntheticOptions(demo.seed, train_frames=4, test_frames=2) if demo.quick else SyntheticOptions(demo.seed)
     scans, walk = demo.out / "scans", demo.out / "walk.npz"
     demo.out.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ class FitScans:
 
 @dataclass(frozen=True)
 class FitVideo:
-    """Fit a head that can be driven to a video of one person who turns and talks (a first version)."""
+    """Fit a head that can be driven to a video of one person who turns and talks."""
 
     source: tyro.conf.Positional[Path]
     """A video file, a folder of pictures, or a dataset: ours (`avatars prepare`), IMavatar's or VHAP's."""
@@ -100,7 +100,8 @@ class FitVideo:
             evaluate=self.evaluate,
         )
         size = self.out.stat().st_size / 1e6
-        return f"Head of {len(avatar.tracks)} frames: {self.out} ({size:.1f} MB). Open it in Python with load_head."
+        film = shlex.join(["avatars", "animate", str(self.out), "--turntable", "--out", "turn.mp4"])
+        return f"Head of {len(avatar.tracks)} frames: {self.out} ({size:.1f} MB). Look at it with: {film}"
 
 
 @dataclass(frozen=True)

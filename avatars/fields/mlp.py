@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from body_models.errors import InputError
+
 
 def positional_encoding(points: Float[Tensor, "point 3"], octaves: int) -> Float[Tensor, "point encoding"]:
     """The point itself, then sines and cosines of it at doubling frequencies (NeRF, equation 4, without pi)."""
@@ -21,6 +23,7 @@ class Mlp(nn.Module):
 
     `geometric` starts near a sphere about the origin, with about `centre` there (positive: positive inside); the
     input's first three numbers are then the point (metres). Activation: Softplus(100) unless another is given.
+    Raises InputError for sizes at which the input cannot join again.
     """
 
     def __init__(
@@ -38,6 +41,11 @@ class Mlp(nn.Module):
         normed: bool = True,
     ) -> None:
         super().__init__()
+        if skip is not None and skip <= depth and (skip < 1 or width <= inputs):
+            raise InputError(
+                f"A network of depth {depth} and width {width} cannot take its input of {inputs} numbers in again at "
+                f"layer {skip}: a depth of 2 or more and a width above {inputs} are needed, or fewer octaves."
+            )
         self.skip, self.join = skip, join
         self.layers = nn.ModuleList()
         for layer in range(depth + 1):

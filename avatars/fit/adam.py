@@ -21,13 +21,18 @@ class FieldAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step of all groups; gradients of uniform groups are used up."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             if group["uniform"]:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         self._move(parameter, parameter.grad, group)
                         parameter.grad = None
-        return super().step(closure)
+        super().step()
+        return loss
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

@@ -74,6 +74,8 @@ def hull_distance(
 def _outline_distance(pictures: Pictures, frame: int) -> Float[Tensor, "height width"]:
     """Signed distance from the mask's edge (pixels, negative within)."""
     inside = pictures.alpha[frame].numpy() >= 128
+    if inside.all() or not inside.any():
+        return torch.full(inside.shape, float(sum(inside.shape)) * (-1 if inside.all() else 1))
     # Beyond the picture the person is taken to go on: its border is no edge.
     distance = distance_transform_edt(~inside) - distance_transform_edt(inside)
     return torch.from_numpy(distance.astype(np.float32))

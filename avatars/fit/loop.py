@@ -156,12 +156,17 @@ def _optimiser_state(optimiser: torch.optim.Optimizer, stored: dict[str, Tensor]
     for name, value in stored.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    shapes = [_state_shapes(parameter, group) for group in optimiser.param_groups for parameter in group["params"]]
     for number, values in state.items():
-        moments = [value.shape for key, value in values.items() if key != "step"]
-        if not 0 <= number < len(parameters) or any(shape != parameters[number].shape for shape in moments):
+        if not 0 <= number < len(shapes) or {key: value.shape for key, value in values.items()} != shapes[number]:
             raise ValueError(f"the optimiser's state {number} is of another model")
     return state
+
+
+def _state_shapes(parameter: Tensor, group: Mapping[str, Any]) -> dict[str, torch.Size]:
+    """What Adam keeps of a parameter; a uniform group one second moment for all its entries."""
+    second = torch.Size() if group.get("uniform") else parameter.shape
+    return {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": second}
 
 
 class _Curves:

@@ -55,6 +55,8 @@ SMOOTHINGS = 2
 """How often the base grid's gradient is averaged over neighbouring nodes."""
 ANCHORS = 512
 """Points of the head model's surface that the surface is held to in a step."""
+DISPLACED = 0.1
+"""Feature grids of a displacement field move this much slower than those of colours: faster they only grow rough."""
 REPORTS = 10
 """How often the likeness to some training pixels is told."""
 
@@ -326,7 +328,7 @@ def motion_groups(motion: HeadDeformation, rates: VideoRates) -> list[dict[str, 
     return [
         {"params": weights, "lr": rates.weights, "uniform": on_grids},
         {"params": offsets, "lr": rates.offsets if on_grids else rates.network, "uniform": on_grids},
-        {"params": tables, "lr": rates.features},
+        {"params": tables, "lr": DISPLACED * rates.features},
         {"params": _without(own, [*weights, *offsets, *tables]), "lr": rates.network},
     ]
 

@@ -74,6 +74,10 @@ class ImavatarOptions:
             raise InputError(
                 "The network 'mlp' has the deformation 'learned' only and no conditioned geometry; use network: grid."
             )
+        for name, value in self.__dict__.items():
+            least = 0 if name.endswith("_octaves") else 1
+            if name.endswith(("_width", "_depth", "_size", "_channels", "_octaves")) and value < least:
+                raise InputError(f"The option {name} must be {least} or more, not {value}.")
         for name in ("margin", "sideways", "below"):
             if not self.__dict__[name] > 0:
                 raise InputError(f"The option {name} must be a length above zero (metres), not {self.__dict__[name]}.")

@@ -4,21 +4,19 @@ import pytest
 
 from avatars.cli import main
 from avatars.models.file import save
-from tests.avatars.fit.tiny_video import write_talking
 from tests.avatars.small_avatar import small_avatar
 from tests.avatars.small_head import small_head
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("head")
-    write_talking(folder)
-    save(small_head(), folder / "bob.avatar")
-    return folder
+def bob(tmp_path_factory):
+    file = tmp_path_factory.mktemp("head") / "bob.avatar"
+    save(small_head(), file)
+    return file
 
 
-def test_a_head_is_evaluated(files, tmp_path, capsys):
-    words = ["evaluate", str(files / "bob.avatar"), str(files / "data"), "--size", "32"]
+def test_a_head_is_evaluated(bob, talking, tmp_path, capsys):
+    words = ["evaluate", str(bob), str(talking / "data"), "--size", "32"]
     assert main([*words, "--out", str(tmp_path / "report"), "--json", str(tmp_path / "scores.json")]) == 0
     told = capsys.readouterr().out
     assert "| face |" in told
@@ -37,9 +35,9 @@ def test_a_head_is_evaluated(files, tmp_path, capsys):
         (["DATA", "--size", "5"], "size of 5 pixels"),
     ],
 )
-def test_bad_words_are_one_line(files, capsys, words, told):
-    given = [str(files / "data") if word == "DATA" else word for word in words]
-    assert main(["evaluate", str(files / "bob.avatar"), *given]) == 2
+def test_bad_words_are_one_line(bob, talking, capsys, words, told):
+    given = [str(talking / "data") if word == "DATA" else word for word in words]
+    assert main(["evaluate", str(bob), *given]) == 2
     error = capsys.readouterr().err
     assert error.startswith("Error: ")
     assert told in error

@@ -1,15 +1,6 @@
-import pytest
-
 from avatars.cli import main
 from avatars.models.file import load_avatar
-from tests.avatars.fit.tiny_video import FRAMES, write_talking
-
-
-@pytest.fixture(scope="module")
-def talking(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("talking")
-    write_talking(folder)
-    return folder
+from tests.avatars.fit.tiny_video import FRAMES
 
 
 def test_a_dataset_becomes_an_avatar_file(talking, tmp_path, capsys):
@@ -18,6 +9,7 @@ def test_a_dataset_becomes_an_avatar_file(talking, tmp_path, capsys):
     assert main(["fit-video", str(talking / "data"), "--out", str(out), *preset]) == 0
     told = capsys.readouterr()
     assert f"Head of {FRAMES - 2} frames: {out}" in told.out
+    assert told.out.rstrip().endswith(f"avatars animate {out} --turntable --out turn.mp4")
     assert "Held-out frames: " in told.err
     assert len(load_avatar(out).tracks) == FRAMES - 2
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from avatars.fields.mlp import Mlp, positional_encoding
+from body_models.errors import InputError
 
 
 def sphere(radius, count=100):
@@ -25,6 +26,12 @@ def test_shapes_with_skip_and_join(skip, join):
     output = network(torch.rand(5, 7), condition)
     assert output.shape == (5, 2)
     assert network(torch.zeros(0, 7), None if join is None else torch.zeros(0, 4)).shape == (0, 2)
+
+
+@pytest.mark.parametrize(("width", "depth", "skip"), [(7, 3, 2), (16, 1, 0)])
+def test_sizes_at_which_the_input_cannot_join_again(width, depth, skip):
+    with pytest.raises(InputError, match="input of 7 numbers in again"):
+        Mlp(7, 2, width=width, depth=depth, skip=skip)
 
 
 def test_input_and_condition_matter():

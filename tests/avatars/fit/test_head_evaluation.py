@@ -17,15 +17,14 @@ from avatars.fit.head_evaluation import (
 from avatars.fit.video import split_frames
 from avatars.fit.video_options import VideoFitOptions
 from body_models import InputError
-from data_prep.video_dataset import write_video_dataset
-from tests.avatars.fit.tiny_video import FRAMES, SIZE, write_talking
+from data_prep.video_dataset import read_video_dataset, write_video_dataset
+from tests.avatars.fit.tiny_video import FRAMES, SIZE
 from tests.avatars.small_head import front_camera, small_head
 
 
 @pytest.fixture(scope="module")
-def talking(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("talking")
-    return write_talking(folder)
+def dataset(talking):
+    return read_video_dataset(talking / "data")
 
 
 def flagged(dataset, *numbers):
@@ -34,8 +33,8 @@ def flagged(dataset, *numbers):
 
 
 @pytest.mark.parametrize("out", [(), (7,), (0, 2, 5)])
-def test_held_out_frames_are_those_of_the_fit(talking, out):
-    dataset = flagged(talking, *out)
+def test_held_out_frames_are_those_of_the_fit(dataset, out):
+    dataset = flagged(dataset, *out)
     split = split_frames(dataset, VideoFitOptions(hold_out=0.2))
     assert held_out_frames(dataset) == list(split.test)
     assert not set(held_out_frames(dataset)) & set(split.train)
@@ -48,8 +47,8 @@ def test_thinning_keeps_the_ends():
     assert set(np.diff(some)) <= {6, 7}
 
 
-def test_a_head_is_compared_and_a_report_written(talking, tmp_path):
-    found = evaluate_head(small_head(), talking.folder, out=tmp_path / "report", size=48, quiet=True)
+def test_a_head_is_compared_and_a_report_written(dataset, tmp_path):
+    found = evaluate_head(small_head(), dataset.folder, out=tmp_path / "report", size=48, quiet=True)
     assert [row.frame for row in found.scores.frames] == [FRAMES - 2, FRAMES - 1]
     assert found.scores.mean("iou") > 0.1
     stored = json.loads((tmp_path / "report" / "scores.json").read_text())
@@ -61,16 +60,16 @@ def test_a_head_is_compared_and_a_report_written(talking, tmp_path):
         assert told in found.table()
 
 
-def test_all_frames_through_the_mesh(talking):
-    found = evaluate_head(small_head(), talking.folder, frames="all", size=32, exact=False, quiet=True)
+def test_all_frames_through_the_mesh(dataset):
+    found = evaluate_head(small_head(), dataset.folder, frames="all", size=32, exact=False, quiet=True)
     assert len(found.scores.frames) == FRAMES
 
 
-def test_pictures_it_was_fitted_to_are_told(talking):
+def test_pictures_it_was_fitted_to_are_told(dataset):
     head = small_head()
-    known = dataclasses.replace(head.info, names=tuple(frame.image for frame in talking.frames))
+    known = dataclasses.replace(head.info, names=tuple(frame.image for frame in dataset.frames))
     fitted = type(head)(head.model, head.tracks, known)
-    found = evaluate_head(fitted, talking.folder, size=32, exact=False, quiet=True)
+    found = evaluate_head(fitted, dataset.folder, size=32, exact=False, quiet=True)
     assert "fitted to 2 pictures of the same names" in found.table()
 
 
@@ -99,26 +98,26 @@ def other_names(dataset):
     ("change", "told"),
     [(other_model, "anny-head"), (fewer_expressions, "20 expression numbers"), (other_names, "names differ")],
 )
-def test_a_dataset_of_another_kind(talking, change, told):
+def test_a_dataset_of_another_kind(dataset, change, told):
     with pytest.raises(InputError, match=told):
-        check_fitting(small_head(), change(talking))
+        check_fitting(small_head(), change(dataset))
 
 
-def test_a_dataset_without_masks(talking, tmp_path):
-    frames = tuple(dataclasses.replace(frame, mask=None) for frame in talking.frames)
-    write_video_dataset(dataclasses.replace(talking, frames=frames), tmp_path / "bare")
+def test_a_dataset_without_masks(dataset, tmp_path):
+    frames = tuple(dataclasses.replace(frame, mask=None) for frame in dataset.frames)
+    write_video_dataset(dataclasses.replace(dataset, frames=frames), tmp_path / "bare")
     with pytest.raises(InputError, match="no mask"):
         evaluate_head(small_head(), tmp_path / "bare", quiet=True)
 
 
-def test_bad_requests(talking, tmp_path):
+def test_bad_requests(dataset, tmp_path):
     with pytest.raises(InputError, match="Unknown choice of frames 'lost'"):
-        evaluate_head(small_head(), talking.folder, frames="lost", quiet=True)
+        evaluate_head(small_head(), dataset.folder, frames="lost", quiet=True)
     with pytest.raises(InputError, match="No dataset at"):
         evaluate_head(small_head(), tmp_path / "none", quiet=True)
     with pytest.raises(InputError, match="flagged"):
-        usable_frames(flagged(talking, *range(FRAMES)))
+        usable_frames(flagged(dataset, *range(FRAMES)))
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="--out"):
-        evaluate_head(small_head(), talking.folder, out=tmp_path / "file", size=SIZE, quiet=True)
+        evaluate_head(small_head(), dataset.folder, out=tmp_path / "file", size=SIZE, quiet=True)
     assert torch.is_grad_enabled()

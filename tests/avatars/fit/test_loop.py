@@ -24,14 +24,14 @@ class Stopped(Exception):
 
 
 class Quadratic:
-    """Two parameters that are pulled to noisy targets."""
+    """Two parameters that are pulled to noisy targets, the second with one step size for all its entries."""
 
     def __init__(self, stop=None, poison=None, width=3):
         self.module = nn.ParameterDict({"a": torch.zeros(width), "b": torch.ones(2, width)})
         self.stop, self.poison = stop, poison
 
     def parameter_groups(self):
-        return [{"params": [self.module["a"]], "lr": 0.1}, {"params": [self.module["b"]], "lr": 0.3}]
+        return [{"params": [self.module["a"]], "lr": 0.1}, {"params": [self.module["b"]], "lr": 0.3, "uniform": True}]
 
     def losses(self, step, generator):
         if step == self.stop:
@@ -124,6 +124,14 @@ def test_a_killed_process_leaves_a_checkpoint_that_loads(tmp_path, whole):
     assert same(run(Quadratic(), tmp_path, resume=True), whole[1])
 
 
+OTHER_STATES = {
+    "other optimiser": {"optimiser.0.exp_avg": torch.zeros(7)},
+    "more parameters": {"optimiser.7.exp_avg": torch.zeros(3)},
+    "uniform became plain": {"optimiser.0.exp_avg_sq": torch.zeros(())},
+    "plain became uniform": {"optimiser.1.exp_avg_sq": torch.zeros(2, 3)},
+}
+
+
 def damaged(path, kind):
     content = path.read_bytes()
     tensors = load_file(path)
@@ -139,15 +147,15 @@ def damaged(path, kind):
         save_file(tensors, path, metadata={"step": "null"})
     elif kind == "foreign":
         save_file({"weight": torch.zeros(3)}, path, metadata={"step": "3"})
-    elif kind == "other optimiser":
-        save_file(tensors | {"optimiser.0.exp_avg": torch.zeros(7)}, path, metadata={"step": "3"})
+    elif kind == "moments lost":
+        save_file({n: v for n, v in tensors.items() if n != "optimiser.0.exp_avg"}, path, metadata={"step": "3"})
     else:
-        save_file(tensors | {"optimiser.7.exp_avg": torch.zeros(3)}, path, metadata={"step": "3"})
+        save_file(tensors | OTHER_STATES[kind], path, metadata={"step": "3"})
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["truncated", "empty", "text", "no step", "strange step", "foreign", "other optimiser", "more parameters"],
+    ["truncated", "empty", "text", "no step", "strange step", "foreign", "moments lost", *OTHER_STATES],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(half, kind):
     damaged(half / "checkpoint.safetensors", kind)

@@ -17,7 +17,7 @@ from avatars.models.imavatar_options import ImavatarOptions
 from avatars.models.nerface_avatar import NerfaceAvatar
 from body_models import InputError
 from data_prep.video_dataset import read_video_dataset
-from tests.avatars.fit.tiny_video import FRAMES, SIZE, write_talking
+from tests.avatars.fit.tiny_video import FRAMES, SIZE
 
 PRESET = """
 method: nerface
@@ -32,32 +32,31 @@ nerface: {feature_spacings: [0.05, 0.02], feature_channels: 2, width: 16, expect
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("talking")
-    write_talking(place)
-    (place / "nerface.yaml").write_text(PRESET)
-    return place
+def preset(tmp_path_factory):
+    file = tmp_path_factory.mktemp("preset") / "nerface.yaml"
+    file.write_text(PRESET)
+    return str(file)
 
 
 @pytest.fixture
-def method(folder):
-    dataset, options = read_video_dataset(folder / "data"), load_video_preset(str(folder / "nerface.yaml"))
+def method(talking, preset):
+    dataset, options = read_video_dataset(talking / "data"), load_video_preset(preset)
     torch.manual_seed(0)
     model = nerface_from_head(checked_body(dataset), options.nerface, options.imavatar)
     module = TrackedNerface(model, dataset.poses, dataset.translations, dataset.expressions)
     return NerfaceMethod(module.train(), load_pictures(dataset, options.size), options)
 
 
-def test_two_steps_end_in_a_file_that_renders(folder, tmp_path):
+def test_two_steps_end_in_a_file_that_renders(talking, preset, tmp_path):
     out = tmp_path / "bob.avatar"
-    settings = {"preset": str(folder / "nerface.yaml"), "quiet": True, "device": "cpu", "evaluate": True}
-    avatar = fit_video(folder / "data", out, **settings)
+    settings = {"preset": preset, "quiet": True, "device": "cpu", "evaluate": True}
+    avatar = fit_video(talking / "data", out, **settings)
     stored = load_avatar(out)
     assert isinstance(stored, NerfaceAvatar)
     assert len(stored.tracks) == FRAMES - 2
     image = stored.frame(0).render(stored.tracks.camera.resized(16, 16))
     assert image.rgb.isfinite().all()
-    again = fit_video(folder / "data", out, resume=True, **settings)
+    again = fit_video(talking / "data", out, resume=True, **settings)
     first, second = avatar.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
@@ -134,8 +133,8 @@ def test_smaller_steps_after_a_restart(method):
     assert [group["lr"] for group in method.parameter_groups()] == pytest.approx([0.5 * rate for rate in before])
 
 
-def test_its_space_is_that_of_the_other_methods(folder, method):
-    body = checked_body(read_video_dataset(folder / "data"))
+def test_its_space_is_that_of_the_other_methods(talking, method):
+    body = checked_body(read_video_dataset(talking / "data"))
     assert torch.equal(method.module.nerface.box, head_box(body.canonical(), ImavatarOptions()))
 
 

@@ -13,19 +13,12 @@ from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.models.file import load_avatar
 from body_models import InputError
 from data_prep.video_dataset import read_video_dataset, write_video_dataset
-from tests.avatars.fit.tiny_video import FRAMES, write_talking
+from tests.avatars.fit.tiny_video import FRAMES
 
 
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch):
     monkeypatch.setattr(module, "CHECKPOINT_EVERY", 2)
-
-
-@pytest.fixture(scope="module")
-def talking(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("talking")
-    write_talking(folder)
-    return folder
 
 
 def fit(talking, out, **settings):

@@ -5,12 +5,13 @@ import torch
 
 from avatars.fit.video_rays import load_pictures
 from body_models import InputError
-from tests.avatars.fit.tiny_video import FRAMES, SIZE, write_talking
+from data_prep.video_dataset import read_video_dataset
+from tests.avatars.fit.tiny_video import FRAMES, SIZE
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_talking(tmp_path_factory.mktemp("talking"))
+def dataset(talking):
+    return read_video_dataset(talking / "data")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from avatars.fit.loop import step_generator
 from avatars.fit.video import fit_video
 from avatars.models.file import load_head
 from data_prep.video_dataset import read_video_dataset
-from tests.avatars.fit.tiny_video import PRESET, tiny_method, write_talking
+from tests.avatars.fit.tiny_video import PRESET, tiny_method
 
 VARIANTS = {
     "c_net": "deformation: none\n  conditioned: true",
@@ -18,13 +18,6 @@ VARIANTS = {
 EVERY = pytest.mark.parametrize("name", VARIANTS)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("talking")
-    write_talking(place)
-    return place
-
-
 def with_preset(folder, name):
     preset = folder / "tiny.yaml"
     preset.write_text(PRESET.replace("imavatar:\n", f"imavatar:\n  {VARIANTS[name]}\n"))
@@ -32,9 +25,9 @@ def with_preset(folder, name):
 
 
 @EVERY
-def test_every_parameter_learns_and_is_in_one_group(folder, name):
-    with_preset(folder, name)
-    method, _ = tiny_method(read_video_dataset(folder / "data"), folder)
+def test_every_parameter_learns_and_is_in_one_group(talking, name, tmp_path):
+    preset = with_preset(tmp_path, name)
+    method, _ = tiny_method(read_video_dataset(talking / "data"), preset)
     optimiser = torch.optim.Adam(method.parameter_groups())
     for step in range(2):  # what feeds a layer that starts at zero learns from the second step on
         optimiser.zero_grad()
@@ -52,10 +45,10 @@ def test_every_parameter_learns_and_is_in_one_group(folder, name):
 
 
 @EVERY
-def test_fit_save_and_load(folder, name, tmp_path):
-    preset = with_preset(folder, name)
+def test_fit_save_and_load(talking, name, tmp_path):
+    preset = with_preset(tmp_path, name)
     out = tmp_path / "head.avatar"
-    head = fit_video(folder / "data", out, preset=str(preset), steps=2, evaluate=True, quiet=True, device="cpu")
+    head = fit_video(talking / "data", out, preset=str(preset), steps=2, evaluate=True, quiet=True, device="cpu")
     again = load_head(out)
     assert again.model.options == head.model.options
     assert len(again.frame(0).mesh(32).faces) > 100

@@ -10,10 +10,10 @@ from avatars.fit.video_method import TrackedImavatar, VideoMethod
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
 from avatars.models.head_prior import HeadPrior
-from avatars.models.head_start import imavatar_from_head
+from avatars.models.head_start import imavatar_from_prior
 from data_prep.synthetic_heads import make_talking_head
 from data_prep.synthetic_heads.truth import write_truth
-from data_prep.video_dataset import VideoDataset
+from data_prep.video_dataset import VideoDataset, read_video_dataset
 
 FRAMES, SIZE = 8, 64
 PRESET = """
@@ -41,16 +41,15 @@ def write_talking(folder: Path) -> VideoDataset:
 
 
 @cache
-def _prior(folder: Path) -> HeadPrior:
-    from data_prep.video_dataset import read_video_dataset
+def prior_of(folder: Path) -> HeadPrior:
+    """Of the person of a dataset."""
+    return HeadPrior(checked_body(read_video_dataset(folder)))
 
-    return HeadPrior(checked_body(read_video_dataset(folder / "data")))
 
-
-def tiny_method(dataset: VideoDataset, folder: Path) -> tuple[VideoMethod, VideoFitOptions]:
+def tiny_method(dataset: VideoDataset, preset: Path) -> tuple[VideoMethod, VideoFitOptions]:
     """An untrained coarse head on the frames of a dataset."""
-    options = load_video_preset(str(folder / "tiny.yaml"))
+    options, prior = load_video_preset(str(preset)), prior_of(dataset.folder)
     torch.manual_seed(0)
-    model = imavatar_from_head(checked_body(dataset), options.imavatar, dataset.poses)
+    model = imavatar_from_prior(prior, options.imavatar, dataset.poses)
     module = TrackedImavatar(model, dataset.poses, dataset.translations, dataset.expressions)
-    return VideoMethod(module.train(), _prior(folder), load_pictures(dataset, options.size), options), options
+    return VideoMethod(module.train(), prior, load_pictures(dataset, options.size), options), options

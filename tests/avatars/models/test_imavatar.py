@@ -191,4 +191,8 @@ def test_unfitting_input_is_refused():
         ImavatarOptions(network="net")
     with pytest.raises(InputError, match="below"):
         ImavatarOptions(below=0.0)
+    with pytest.raises(InputError, match="colour_depth must be 1 or more, not 0"):
+        ImavatarOptions(colour_depth=0)
+    with pytest.raises(InputError, match="geometry_octaves must be 0 or more"):
+        ImavatarOptions(geometry_octaves=-1)
     assert expression(jawOpen=1.0).sum() == 1
