@@ -51,7 +51,7 @@ class Demo:
     """Folder for all results; an earlier demo's are replaced."""
     seed: int = 0
     """Person, light, camera, talk and fit follow from it; the driver is the next seed's person."""
-    steps: int = 600
+    steps: int = 300
     """Steps of the fit; the preset's 2000 take longer and give finer colours."""
     quick: bool = False
     """Few frames and steps: checks that everything runs, the head is poor."""
@@ -62,9 +62,9 @@ def run(demo: Demo) -> Path:
     clock = Clock(Console(), STEPS)
     demo.out.mkdir(parents=True, exist_ok=True)
     film, tracked, file = demo.out / "talk.mp4", demo.out / "tracked", demo.out / "head.avatar"
-    side = 256 if demo.quick else 384
+    side = 256 if demo.quick else 320
     with clock.step(STEPS[0]), clock.console.status("Rendering"):
-        make_talking_head(demo.seed, 16 if demo.quick else 200, side, side).write_video(film)
+        make_talking_head(demo.seed, 16 if demo.quick else 150, side, side).write_video(film)
         clock.console.print(str(film), highlight=False)
     with clock.step(STEPS[1]), Progress() as progress:
         options = PrepareOptions(size=128 if demo.quick else 256, overlay=not demo.quick)
@@ -78,9 +78,9 @@ def run(demo: Demo) -> Path:
         found = evaluate_head(avatar, tracked, size=size, out=demo.out / "held_out", exact=False)
         clock.console.print(found.table(), highlight=False)
     with clock.step(STEPS[4]):
-        options = avatars.VideoOptions(fps=8, size=96) if demo.quick else avatars.VideoOptions(fps=25, size=384)
-        driver = make_talking_head(demo.seed + 1, 25 if demo.quick else 150, 32, 32, "strong")
-        avatars.animate(avatar, acted(driver), demo.out / "driven.mp4", options)
+        view = avatars.VideoOptions(fps=8, size=96) if demo.quick else avatars.VideoOptions(fps=25, size=384)
+        driver = make_talking_head(demo.seed + 1, 25 if demo.quick else 120, 32, 32, "strong")
+        avatars.animate(avatar, acted(driver), demo.out / "driven.mp4", view)
     with clock.step(STEPS[5]):
         avatars.export(avatar, demo.out / "head.glb", pose=0, resolution=96 if demo.quick else 256)
     return demo.out / "held_out" / "sheet.png"

@@ -20,6 +20,9 @@ FIRST_COLOUR = (0.6, 0.52, 0.48)
 FIRST_SPREAD = 0.1
 """Share of the last layer's ordinary start: first colours differ little from place to place."""
 
+ORDINARY = 0.98
+"""Quantile of the conditions of a video that still counts as ordinary."""
+
 
 class ColourField(nn.Module):
     """An MLP on points, normals, squeezed condition and feature, with feature grids of its own where given.
@@ -29,6 +32,9 @@ class ColourField(nn.Module):
     """
 
     centre: Tensor
+    lowest: Tensor
+    """Conditions count as at least this: what was never seen shall not colour the head."""
+    highest: Tensor
 
     def __init__(
         self,
@@ -49,6 +55,8 @@ class ColourField(nn.Module):
             )
         self.feature_size, self.condition, self.octaves, self.scale = feature_size, condition, octaves, scale
         self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("lowest", torch.full((condition,), -torch.inf))
+        self.register_buffer("highest", torch.full((condition,), torch.inf))
         self.grids = FeatureGrids(grids or [])
         self.squeeze = nn.Linear(condition, SQUEEZED) if condition else None
         inputs = 3 + 6 * octaves + 3 + (SQUEEZED if condition else 0) + feature_size + self.grids.size
@@ -57,6 +65,11 @@ class ColourField(nn.Module):
         with torch.no_grad():
             last.weight = FIRST_SPREAD * last.weight
             last.bias.copy_(torch.atanh(2 * torch.tensor(FIRST_COLOUR) - 1))
+
+    def limit_to(self, conditions: Float[Tensor, "frame condition"]) -> None:
+        """Conditions beyond the ordinary range of these ones will count as its ends: nothing was learned of them."""
+        self.lowest.copy_(conditions.quantile(1 - ORDINARY, 0))
+        self.highest.copy_(conditions.quantile(ORDINARY, 0))
 
     def forward(
         self,
@@ -74,5 +87,5 @@ class ColourField(nn.Module):
                 raise InputError(f"This colour field takes a {name} of {wanted} numbers a point, not {given.shape[1]}.")
         parts = [positional_encoding((points - self.centre) * self.scale, self.octaves), normals]
         if self.squeeze is not None:
-            parts.append(self.squeeze(condition))
+            parts.append(self.squeeze(condition.clamp(self.lowest, self.highest)))
         return 0.5 + 0.5 * torch.tanh(self.mlp(torch.cat([*parts, feature, self.grids(points)], 1)))

@@ -26,6 +26,10 @@ FRONT = (0.0, 0.6)
 """No hair where directions from the head's middle point forward by more than this share, at eyes and hairline."""
 HAIRLINE = 0.07
 """Height of the hairline above the eyes (metres)."""
+BENEATH = 0.03
+"""So far beneath the head's surface signed distances still change where hair or shoulders cover it (metres)."""
+BEHIND = 0.25
+"""Share of the room for hair straight behind the head, where masks from the front say nothing."""
 THINNING = 0.3
 """Over this forward share hair thins out."""
 
@@ -42,7 +46,7 @@ def carve_start(module: TrackedImavatar, prior: HeadPrior, pictures: Pictures) -
         return
     nodes, head = geometry.base_grid.nodes().to(model.joints), geometry.at_nodes()[:, 0]
     room = torch.minimum(_hair_room(prior, nodes, head), _shoulder_room(prior, nodes))
-    wanted = ((room < 0) & (head > 0)).nonzero()[:, 0]
+    wanted = ((room < 0) & (head > -BENEATH)).nonzero()[:, 0]
     some = torch.linspace(0, len(pictures) - 1, min(VIEWS, len(pictures))).round().long()
     hull = torch.full_like(head, torch.inf)
     hull[wanted] = hull_distance(module, nodes[wanted], pictures, some)
@@ -88,7 +92,7 @@ def _hair_room(prior: HeadPrior, nodes: Float[Tensor, "node 3"], head: Float[Ten
     forward = torch.nn.functional.normalize(nodes - middle, dim=1)[:, 2]
     up = ((nodes[:, 1] - eyes[1]) / HAIRLINE).clamp(0, 1)
     most = torch.lerp(torch.full_like(up, FRONT[0]), torch.full_like(up, FRONT[1]), up)
-    share = ((most - forward) / THINNING).clamp(0, 1)
+    share = ((most - forward) / THINNING).clamp(0, 1) * (1 - (1 - BEHIND) * (-forward).clamp(0, 1))
     return head - HAIR * share
 
 

@@ -17,7 +17,7 @@ from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
 from avatars.fit.video_method import Diverged, TrackedImavatar, VideoMethod
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
-from avatars.fit.video_rays import LEAST, check_masks, load_pictures
+from avatars.fit.video_rays import LEAST, Pictures, check_masks, load_pictures
 from avatars.fit.video_report import Likeness, likeness
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models.avatar import AvatarInfo
@@ -39,6 +39,10 @@ CHECKPOINT_EVERY = 100
 """Steps between checkpoints, about: they fall together with a new proxy mesh."""
 EVALUATED = 24
 """Most held-out frames that are rendered."""
+LOOKED_AT = 12
+"""Frames, about, in which the tracked head is compared with the masks before the fit."""
+BESIDE = 0.1
+"""Least share of the tracked head's vertices that must lie on the person, in the mean."""
 MARKS = (INDEX, TRACKS, "flame_params.json", "transforms.json", "frames")
 """What a dataset's folder holds, and a folder of pictures does not."""
 
@@ -197,6 +201,24 @@ def _thinned(frames: list[int], most: int) -> list[int]:
     return [frames[round(place * (len(frames) - 1) / (most - 1))] for place in range(most)]
 
 
+def _check_tracks(dataset: VideoDataset, body: Body, pictures: Pictures) -> None:
+    """Raise InputError when the tracked head lies beside the masked person, before anything is fitted."""
+    height, width = pictures.size
+    found = []
+    for frame in range(0, len(dataset), max(1, len(dataset) // LOOKED_AT)):
+        vertices = body.pose_vertices(dataset.poses[frame], dataset.translations[frame], dataset.expressions[frame])
+        place, depth = pictures.camera(frame).project(vertices)
+        column, row = place.floor().long().unbind(-1)
+        seen = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        found.append(float((pictures.alpha[frame, row[seen], column[seen]] >= 128).sum()) / len(vertices))
+    if sum(found) < BESIDE * len(found):
+        raise InputError(
+            f"The tracked head and the masks do not fit together: {sum(found) / len(found):.0%} of the head lies on "
+            "the person. Look at summary.html or overlay.mp4 of the dataset; where tracks or cameras come from "
+            "elsewhere, check their units (metres) and axes, or make the dataset with `avatars prepare VIDEO`."
+        )
+
+
 def _method(
     dataset: VideoDataset, split: Split, options: VideoFitOptions, device: torch.device, seed: int, progress: Progress
 ) -> VideoMethod | NerfaceMethod:
@@ -205,6 +227,7 @@ def _method(
     body = checked_body(dataset)
     title = "reading the pictures"
     pictures = load_pictures(some, options.size, lambda done, total: progress.stage(title, done, total))
+    _check_tracks(some, body, pictures)
     progress.say(f"{len(some)} frames of {dataset.model}, {pictures.size[1]} x {pictures.size[0]} pixels.")
     torch.manual_seed(seed)
     if options.method == "nerface":
@@ -213,6 +236,7 @@ def _method(
         return NerfaceMethod(tracked, pictures, options, progress.say)
     prior = HeadPrior(body.to(device), options.imavatar.ghost)
     model = imavatar_from_prior(prior, options.imavatar, some.poses, options.supervised)
+    model.colour.limit_to(model.condition(some.poses, some.expressions))
     module = TrackedImavatar(model, some.poses, some.translations, some.expressions).to(device)
     carve_start(module, prior, pictures)
     return VideoMethod(module, prior, pictures, options, progress.say)

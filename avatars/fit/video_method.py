@@ -218,12 +218,8 @@ class VideoMethod:
         }
         fixed = canonical.detach()
         if factors.smooth > 0:
-            step = BESIDE * torch.randn(fixed.shape, generator=generator).to(fixed)
-            # Along the surface only: across it the step would compare the two sides of lips and nostrils.
-            normal = normalize(gradient.detach(), dim=1)
-            step = step - (step * normal).sum(1, keepdim=True) * normal
-            near = surface.sdf_gradient(fixed + step, on.frame)
-            terms["smooth"] = factors.smooth * smooth_loss(gradient, near)
+            near = surface.sdf_gradient(_stepped_aside(fixed, gradient, generator), on.frame)
+            terms["smooth"] = factors.smooth * (smooth_loss(gradient, near) + self._roughness(surface, generator))
             gradient = near
         if factors.eikonal > 0:
             terms["eikonal"] = factors.eikonal * eikonal_loss(gradient)
@@ -231,6 +227,15 @@ class VideoMethod:
             anchors = self.prior.surface.sample(ANCHORS, _on_device(generator, fixed.device)).points
             terms["anchor"] = factors.anchor * anchor_loss(surface.model.sdf(anchors))
         return terms | (self._supervision(fixed, count) if self.options.supervised else {})
+
+    def _roughness(self, surface: PosedSurface, generator: torch.Generator) -> Float[Tensor, ""]:
+        """How much the gradient changes along the surface as it was last meshed, where no ray looks too."""
+        assert self._mesh is not None
+        vertices = self._mesh.vertices
+        some = torch.randint(len(vertices), (ANCHORS,), generator=generator)
+        points = vertices[some.to(vertices.device)]
+        gradient = surface.model.gradient(points)
+        return smooth_loss(gradient, surface.model.gradient(_stepped_aside(points, gradient, generator)))
 
     def _supervision(self, canonical: Float[Tensor, "hit 3"], rays: int) -> dict[str, Tensor]:
         """The head model's weights and blendshapes on surface points that are near its own."""
@@ -270,6 +275,15 @@ class VideoMethod:
             self.covered = int(shown.sum()) / pixels
             if self.covered < LEAST_COVERED:
                 raise Diverged(f"the surface covers {self.covered:.0%} of the person")
+
+
+def _stepped_aside(
+    points: Float[Tensor, "point 3"], gradient: Float[Tensor, "point 3"], generator: torch.Generator
+) -> Float[Tensor, "point 3"]:
+    """Points a little aside along the surface; across it one would compare the two sides of lips and nostrils."""
+    step = BESIDE * torch.randn(points.shape, generator=generator).to(points)
+    normal = normalize(gradient.detach(), dim=1)
+    return points + step - (step * normal).sum(1, keepdim=True) * normal
 
 
 def smoothed_on_grid(values: Float[Tensor, "node channel"], grid: PatchedGrid) -> Float[Tensor, "node channel"]:

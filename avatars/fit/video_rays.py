@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
@@ -22,6 +22,8 @@ ROOM = 0.15
 """Room about the landmarks that still counts as the face, in sides of their box."""
 LEAST = 2
 """Frames that a head can be fitted to."""
+MOST_EMPTY = 0.1
+"""Share of frames whose masks may show nobody, as where a segmentation fails."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def load_pictures(dataset: VideoDataset, size: int, progress: Callable[[int, int
     """Read all pictures and masks of a dataset, made smaller so that the longer side has `size` pixels.
 
     `progress` hears of each frame done, of how many. Raises InputError for missing masks or files that cannot be read,
-    and when the person is in none of the pictures.
+    and for masks that cannot be the person's: empty or full ones.
     """
     check_masks(dataset)
     scale = min(1.0, size / max(dataset.width, dataset.height))
@@ -135,8 +137,7 @@ def load_pictures(dataset: VideoDataset, size: int, progress: Callable[[int, int
         if progress is not None:
             progress(index + 1, len(dataset))
     masks = np.stack(alpha)
-    if masks.max() < 128:
-        raise InputError("The masks are empty: no person in any frame. Prepare the video again, or give other --masks.")
+    _check_persons(dataset, masks >= 128)
     edges = [_edge_pixels(mask) for mask in masks]
     starts = np.cumsum([0, *(len(edge) for edge in edges)])
     resize = torch.tensor([[width / dataset.width], [height / dataset.height], [1.0]])
@@ -162,7 +163,25 @@ def check_masks(dataset: VideoDataset) -> None:
     if without:
         raise InputError(
             f"{len(without)} of {len(dataset)} frames have no mask (the first is {dataset.frames[without[0]].image}); "
-            "run `avatars prepare` on the video to make masks, or give your own with --masks."
+            "run `avatars prepare` on the video to make masks, or give it your own with --masks FOLDER."
+        )
+
+
+def _check_persons(dataset: VideoDataset, inside: Bool[np.ndarray, "frame height width"]) -> None:
+    """Raise InputError where the masks cannot be those of the tracked person."""
+    again = "make masks with `avatars prepare VIDEO`, or give it your own with --masks FOLDER (white is the person)"
+    empty = np.flatnonzero(~inside.any((1, 2)))
+    if len(empty) == len(inside):
+        raise InputError(f"The masks are empty: no person in any frame. To mend it, {again}.")
+    if len(empty) > MOST_EMPTY * len(inside):
+        raise InputError(
+            f"{len(empty)} of {len(inside)} masks are empty though a head is tracked there (the first is "
+            f"{dataset.frames[empty[0]].mask}). To mend it, {again}; or set `use` of these frames to false in "
+            "dataset.json."
+        )
+    if inside.all():
+        raise InputError(
+            f"The masks cover whole pictures: they tell no person from the background. To mend it, {again}."
         )
 
 

@@ -61,6 +61,22 @@ def test_without_condition():
     assert field(*inputs(field)).shape == (30, 3)
 
 
+def test_conditions_beyond_those_seen_count_as_the_ends():
+    field = fast()
+    seen = torch.rand(200, 6, generator=torch.Generator().manual_seed(2))
+    points, normals, _, feature = inputs(field)
+    free = field(points, normals, torch.full((30, 6), 3.0), feature)
+    field.limit_to(seen)
+    far = field(points, normals, torch.full((30, 6), 3.0), feature)
+    assert torch.equal(far, field(points, normals, torch.full((30, 6), 2.0), feature))
+    assert not torch.allclose(far, free)
+    middle = torch.full((30, 6), 0.5)
+    within = field(points, normals, middle, feature)
+    assert torch.equal(within, fast()(points, normals, middle, feature))
+    assert (field.highest > 0.9).all()
+    assert (field.lowest < 0.1).all()
+
+
 @pytest.mark.parametrize("number", [2, 3])
 def test_wrong_lengths_are_refused(number):
     field = fast()

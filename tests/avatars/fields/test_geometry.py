@@ -12,9 +12,13 @@ BASE = patched_grid(torch.full((3,), -0.15), torch.full((3,), 0.15), 0.03, [PART
 FEATURES = [(GridSpec((-0.15, -0.15, -0.15), 0.05, (7, 7, 7)), 4), (GridSpec((-0.15, -0.15, -0.15), 0.1, (4, 4, 4)), 2)]
 
 
-def grid_geometry(smooth=True):
+def grid_geometry(smooth=True, condition=0):
     torch.manual_seed(0)
-    return GridGeometry(BASE, FEATURES, width=8, feature_size=5, smooth=smooth)
+    return GridGeometry(BASE, FEATURES, width=8, feature_size=5, smooth=smooth, condition=condition)
+
+
+def conditioned_geometry():
+    return grid_geometry(condition=3)
 
 
 def mlp_geometry():
@@ -39,18 +43,22 @@ def sphere(radius, count=300):
     return radius * torch.nn.functional.normalize(directions, dim=1)
 
 
-def test_start_from_comes_back_at_the_nodes_and_the_residual_is_silent():
-    field = grid_geometry()
+@pytest.mark.parametrize("condition", [0, 3])
+def test_start_from_comes_back_at_the_nodes_and_the_residual_is_silent(condition):
+    field = grid_geometry(condition=condition)
     sdf = BASE.nodes().norm(dim=1) - 0.1
     field.start_from(sdf)
     first = BASE.patches[0]
     away = ~BASE.patches[1].contains(first.nodes())
     assert torch.allclose(field.sdf(first.nodes()[away]), sdf[: first.count][away], atol=1e-6)
     assert torch.allclose(field.sdf(sphere(0.1)), torch.zeros(300), atol=2.3e-3)  # spacing² over 8, by curvature
-    assert field.residual(torch.randn(4, 8)).abs().max() == 0
+    if condition:
+        assert field.residual(torch.randn(4, 8)).abs().max() == 0
+    else:
+        assert field.residual is None
 
 
-@pytest.mark.parametrize("make", [grid_geometry, mlp_geometry])
+@pytest.mark.parametrize("make", [grid_geometry, conditioned_geometry, mlp_geometry])
 def test_parts_of_the_answer_agree(make):
     field = shaken(make())
     assert isinstance(field, GeometryField)
@@ -68,7 +76,7 @@ def test_no_points(make):
     assert gradient.shape == (0, 3)
 
 
-@pytest.mark.parametrize("make", [grid_geometry, mlp_geometry])
+@pytest.mark.parametrize("make", [grid_geometry, conditioned_geometry, mlp_geometry])
 def test_gradient_is_that_of_finite_differences(make):
     field, step = shaken(make()), 1e-7
     moves = step * torch.eye(3, dtype=torch.float64)
@@ -76,11 +84,12 @@ def test_gradient_is_that_of_finite_differences(make):
     assert torch.allclose(field.gradient(points()), torch.stack(differences, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [lambda: grid_geometry(False), grid_geometry, mlp_geometry])
+@pytest.mark.parametrize("make", [lambda: grid_geometry(False), grid_geometry, conditioned_geometry, mlp_geometry])
 def test_gradient_is_differentiable_by_points_and_parameters(make):
     field = shaken(make())
     assert torch.autograd.gradcheck(lambda x: field.with_gradient(x)[1], points(4).requires_grad_())
-    chosen = next(p for name, p in field.named_parameters() if name != "base" and p.numel() < 2000)
+    shape = [p for name, p in field.named_parameters() if name != "base" and p.numel() < 2000]
+    chosen = field.base if isinstance(field, GridGeometry) and field.residual is None else shape[0]
     loss = field.with_gradient(points())[1].square().sum()
     (slope,) = torch.autograd.grad(loss, chosen)
     direction, step = torch.randn_like(slope), 1e-6
@@ -160,7 +169,7 @@ def test_bad_sizes():
 
 def test_a_conditioned_field_is_told_and_starts_without_minding():
     torch.manual_seed(0)
-    field = GridGeometry(BASE, FEATURES, width=8, feature_size=5, condition=3)
+    field = conditioned_geometry()
     hint = field.hints(torch.randn(20, 3))
     some = points().float()
     assert torch.equal(field.sdf(some, hint), field.sdf(some))
@@ -172,3 +181,14 @@ def test_a_conditioned_field_is_told_and_starts_without_minding():
     assert (field.sdf(some, hint) - field.sdf(some)).abs().max() > 1e-6
     assert torch.allclose(field(some, hint).feature, field.with_gradient(some, hint)[0].feature)
     assert torch.equal(field.sdf(some, field.hints(torch.zeros(20, 3, dtype=torch.float64))), field.sdf(some))
+
+
+def test_without_a_condition_the_shape_is_the_grid_alone():
+    field = shaken(grid_geometry())
+    before = field.sdf(points())
+    with torch.no_grad():
+        for name, parameter in field.named_parameters():
+            if name != "base":
+                parameter.add_(1.0)
+    assert torch.equal(field.sdf(points()), before)
+    assert torch.equal(field(points()).sdf, before)

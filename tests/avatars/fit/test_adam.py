@@ -104,7 +104,7 @@ def test_a_closure_is_asked_before_the_step():
     def loss():
         value = (parameter - 1).square().sum()
         value.backward()
-        return float(value)
+        return value.item()
 
     assert uniform(parameter).step(loss) == 40
     assert torch.allclose(parameter, torch.full((40, 1), RATE))

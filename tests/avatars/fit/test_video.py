@@ -125,6 +125,16 @@ def test_a_dataset_without_masks_is_refused(talking, tmp_path):
     assert not (tmp_path / "bob.avatar.work").exists()
 
 
+@pytest.mark.parametrize("off", [0.6, 5.0, float("1e6")])
+def test_a_head_beside_the_masks_is_refused_before_the_fit(talking, tmp_path, off):
+    dataset = read_video_dataset(talking / "data")
+    aside = dataset.translations + off * torch.tensor([1.0, 0.0, 0.0])
+    write_video_dataset(replace(dataset, translations=aside), tmp_path / "data")
+    with pytest.raises(InputError, match=r"do not fit together: 0% .*summary\.html.*units"):
+        fit(talking, tmp_path / "bob.avatar", source=tmp_path / "data")
+    assert not (tmp_path / "bob.avatar").exists()
+
+
 def test_one_frame_is_refused(talking, tmp_path):
     write_video_dataset(read_video_dataset(talking / "data").subset([0]), tmp_path / "data")
     with pytest.raises(InputError, match="1 of 1 frames can be fitted to: a head needs 2"):

@@ -23,6 +23,25 @@ def test_every_parameter_learns_and_is_in_one_group(method):
         assert bool(parameter.grad.any()), name
 
 
+def test_fields_on_grids_have_one_step_size_each(method):
+    model = method.module.imavatar
+    uniform = [p for group in method.parameter_groups() if group.get("uniform") for p in group["params"]]
+    grids = [model.geometry.base, *model.motion.weights.parameters(), *model.motion.offsets.parameters()]
+    assert {id(p) for p in uniform} == {id(p) for p in grids}
+
+
+def test_bumps_cost_smoothness(method):
+    geometry = method.module.imavatar.geometry
+    ball = (geometry.base_grid.nodes() - torch.tensor([0.0, 0.03, 0.03])).norm(dim=1) - 0.1
+    terms = []
+    for height in (0.0, 0.01):
+        bumps = height * torch.randn(len(ball), generator=torch.Generator().manual_seed(0))
+        geometry.start_from(ball + bumps)
+        method.restart(1.0)
+        terms.append(method.losses(0, step_generator(0, 0))["smooth"].item())
+    assert terms[1] > 2 * terms[0] > 0
+
+
 def test_only_the_frames_of_a_step_are_corrected(method):
     sum(method.losses(0, step_generator(0, 0)).values()).backward()
     moved = method.module.translation_shift.grad.abs().sum(1) > 0

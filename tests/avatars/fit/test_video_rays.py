@@ -1,7 +1,9 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from avatars.fit.video_rays import load_pictures
 from body_models import InputError
@@ -65,6 +67,22 @@ def test_frames_without_masks_are_refused(dataset):
     frames = (replace(dataset.frames[0], mask=None), *dataset.frames[1:])
     with pytest.raises(InputError, match=r"1 of 8 frames have no mask .*avatars prepare"):
         load_pictures(replace(dataset, frames=frames), SIZE)
+
+
+@pytest.mark.parametrize(
+    ("grey", "painted", "told"),
+    [
+        (0, FRAMES, "no person in any frame.*--masks FOLDER"),
+        (0, 2, "2 of 8 masks are empty .*the first is masks/.*`use`"),
+        (255, FRAMES, "cover whole pictures"),
+    ],
+)
+def test_masks_of_nobody_are_refused(dataset, tmp_path, grey, painted, told):
+    shutil.copytree(dataset.folder, tmp_path / "data")
+    for frame in dataset.frames[:painted]:
+        Image.new("L", (SIZE, SIZE), grey).save(tmp_path / "data" / frame.mask)
+    with pytest.raises(InputError, match=told):
+        load_pictures(read_video_dataset(tmp_path / "data"), SIZE)
 
 
 def test_a_single_frame_is_refused(dataset):

@@ -138,10 +138,14 @@ def test_nothing_lies_beyond_the_box():
     assert torch.equal(model.surface(floor[None])[1], down)
 
 
-def test_the_gradient_is_the_slope_of_the_signed_distance():
-    model = small_model().double()
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_the_gradient_is_the_slope_of_the_signed_distance(conditioned):
+    model = small_model(replace(COARSE, conditioned=conditioned)).double()
+    assert (model.geometry.residual is not None) == conditioned
     with torch.no_grad():
-        model.geometry.residual.weight.add_(torch.randn(1, 8))
+        model.geometry.base.add_(1e-3 * torch.randn(model.geometry.base.shape))
+        if conditioned:
+            model.geometry.residual.weight.add_(torch.randn(1, 8))
     points = points_in(model, 40).requires_grad_()
     (expected,) = torch.autograd.grad(model.sdf(points).sum(), points)
     assert torch.allclose(model.gradient(points), expected, atol=1e-8)
