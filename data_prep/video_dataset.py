@@ -8,13 +8,16 @@ Schema, version 1 (metres, Y up, facing +Z at rest; axis-angle in radians, root 
         model             the tracked body model, such as "anny-head"
         width, height     of every picture (pixels); frame_rate (frames a second)
         joint_names, expression_names
-        frames            [{"source", "time", "image", "mask", "flags", "use"}, ...]; files are relative to the folder
+        frames            [{"source", "time", "image", "mask", "flags", "use"}, ...], where there are such maps with
+                          "semantic" and "normal"; files are relative to the folder
         warnings, notes   [...]
     tracks.safetensors    betas (shape), intrinsics (frame 3 3), camera_from_world (frame 4 4), poses (frame bone 3),
                           translations (frame 3), expressions (frame expression), landmarks (frame landmark 2; NaN where
                           unseen), landmark_weights (frame landmark; 0 to 1)
     frames/000000.png     sRGB pictures
     masks/000000.png      8-bit coverage of the person
+    semantics/000000.png  where there are any: numbers of face parsing, see `video_maps`
+    normals/000000.png    where there are any: normals in the camera's axes, see `video_maps`
 """
 
 from collections.abc import Sequence
@@ -36,6 +39,7 @@ from data_prep.camera import Camera
 from data_prep.tensor_files import read_tensors, write_tensors
 from data_prep.video_dataset_fields import (
     HOLES,
+    MAPS,
     SHAPES,
     VideoFrame,
     check_frames,
@@ -52,6 +56,7 @@ from data_prep.video_dataset_files import (
     broken_index,
     check_picture,
     copy_alpha,
+    copy_parsed,
     copy_rgb,
     read_alpha,
     read_index,
@@ -59,9 +64,13 @@ from data_prep.video_dataset_files import (
     withdraw,
     write_json,
 )
+from data_prep.video_maps import MEND, read_classes, read_normals
 
 VERSION = 1
 FIXED: dict[str, object] = {"format": "avatars-video", "units": "metres", "up": "y"}
+FOLDERS = {"image": "frames", "mask": "masks", "semantic": "semantics", "normal": "normals"}
+"""Where the files of frames are kept."""
+COPIES = {"image": copy_rgb, "mask": copy_alpha, "semantic": copy_parsed, "normal": copy_rgb}
 _GENDERS = ("neutral", "female", "male")
 
 
@@ -133,6 +142,19 @@ class VideoDataset:
             )
         return read_alpha(self.path(mask), (self.width, self.height))
 
+    def semantic(self, index: int) -> UInt8[np.ndarray, "height width"] | None:
+        """The class of each pixel (`video_maps.FaceClass`), or None; raises InputError when the file is no such map."""
+        name = self.frames[index].semantic
+        return None if name is None else read_classes(self.path(name), (self.width, self.height))
+
+    def normal(self, index: int) -> Float[np.ndarray, "height width 3"] | None:
+        """The unit normal of each pixel in the camera's axes, or None; zero where not known.
+
+        x points right, y up and z towards the camera. Raises InputError when the file cannot be read.
+        """
+        name = self.frames[index].normal
+        return None if name is None else read_normals(self.path(name), (self.width, self.height))
+
     def body_model(self) -> BodyModel:
         """The body model that was tracked; raises InputError when its files are missing."""
         family, _, gender = self.model.rpartition("_")
@@ -177,7 +199,8 @@ def write_video_dataset(dataset: VideoDataset, folder: Path | str) -> None:
     """Write a dataset's tracks and index; incomplete until the last file is there.
 
     The pictures must be in the folder already; those of a dataset that was read elsewhere (`dataset.folder`) are copied
-    to `frames` and `masks`. Raises InputError when a picture is missing or the place cannot be written.
+    to `frames`, `masks`, `semantics` and `normals`. Raises InputError when a picture is missing or the place cannot be
+    written.
     """
     folder = Path(folder)
     withdraw(folder)
@@ -185,7 +208,12 @@ def write_video_dataset(dataset: VideoDataset, folder: Path | str) -> None:
         dataset = _copied(dataset, folder)
     check_pictures(dataset, folder)
     write_tensors(folder / TRACKS, {name: getattr(dataset, name) for name in SHAPES})
-    write_json(folder / INDEX, _index(dataset))
+    write_index(dataset, folder)
+
+
+def write_index(dataset: VideoDataset, folder: Path | str) -> None:
+    """Write the index alone, as when frames of a dataset that is there already gained files."""
+    write_json(Path(folder) / INDEX, _index(dataset))
 
 
 def read_video_dataset(folder: Path | str) -> VideoDataset:
@@ -224,25 +252,28 @@ def read_video_dataset(folder: Path | str) -> VideoDataset:
 def _index(dataset: VideoDataset) -> dict[str, Any]:
     plain = ("model", "width", "height", "frame_rate", "joint_names", "expression_names", "warnings", "notes")
     frames = [{field.name: getattr(frame, field.name) for field in fields(frame)} for frame in dataset.frames]
+    for frame in frames:
+        for name in MAPS:
+            if frame[name] is None:
+                del frame[name]
     values = {name: getattr(dataset, name) for name in plain}
     return FIXED | {"version": VERSION, "kind": dataset.kind} | values | {"frames": frames}
 
 
 def _copied(dataset: VideoDataset, folder: Path) -> VideoDataset:
     """The dataset with its pictures copied to another folder under our names."""
-    frames = []
+    size, frames = (dataset.width, dataset.height), []
     for number, frame in enumerate(dataset.frames):
-        image, mask = f"frames/{number:06d}.png", f"masks/{number:06d}.png"
-        copy_rgb(dataset.path(frame.image), folder / image, (dataset.width, dataset.height))
-        if frame.mask is not None:
-            copy_alpha(dataset.path(frame.mask), folder / mask, (dataset.width, dataset.height))
-        frames.append(replace(frame, image=image, mask=None if frame.mask is None else mask))
+        names = {field: f"{FOLDERS[field]}/{number:06d}.png" for field in frame.files}
+        for field, name in names.items():
+            COPIES[field](dataset.path(frame.files[field]), folder / name, size)
+        frames.append(frame.with_files(names))
     return replace(dataset, frames=tuple(frames), folder=folder)
 
 
 def check_pictures(dataset: VideoDataset, folder: Path) -> None:
-    """Raise InputError unless every picture and mask is in the folder and of the dataset's size."""
+    """Raise InputError unless every picture, mask and map is in the folder and of the dataset's size."""
     for number, frame in enumerate(dataset.frames):
-        for field, name in (("image", frame.image), ("mask", frame.mask)):
-            if name is not None:
-                check_picture(folder / name, (dataset.width, dataset.height), f"the {field} of frame {number}")
+        for field, name in frame.files.items():
+            mend = MEND if field in MAPS else AGAIN
+            check_picture(folder / name, (dataset.width, dataset.height), f"the {field} of frame {number}", mend)

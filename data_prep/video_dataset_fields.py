@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ SHAPES: dict[str, tuple[str | int, ...]] = {
 }
 HOLES = ("landmarks",)
 """The only tensor that may hold NaN."""
+MAPS = ("semantic", "normal")
+"""Files that a frame may have besides its picture and mask; an index leaves them away where there are none."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,21 @@ class VideoFrame:
     """What is wrong with the frame, such as "blur" or "hand"."""
     use: bool = True
     """Whether the frame is fit for fitting."""
+    semantic: str | None = None
+    """File of the map of classes, see `video_maps`. None without one."""
+    normal: str | None = None
+    """File of the map of normals, see `video_maps`. None without one."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of the frame, by what they are."""
+        named = {"image": self.image, "mask": self.mask, "semantic": self.semantic, "normal": self.normal}
+        return {field: name for field, name in named.items() if name is not None}
+
+    def with_files(self, files: Mapping[str, str]) -> "VideoFrame":
+        """The frame with some of its files named anew."""
+        changes: dict[str, Any] = dict(files)
+        return replace(self, **changes)
 
 
 def check_frames(frames: Sequence[VideoFrame], width: int, height: int, frame_rate: float) -> None:
@@ -52,12 +69,12 @@ def check_frames(frames: Sequence[VideoFrame], width: int, height: int, frame_ra
     if not 0 < frame_rate < float("inf"):
         raise InputError(f"A 'frame_rate' of {frame_rate} is not possible.")
     for number, frame in enumerate(frames):
-        for field, name in (("image", frame.image), ("mask", frame.mask)):
-            if name is not None and not is_inside(name):
+        for field, name in frame.files.items():
+            if not is_inside(name):
                 raise InputError(f"The {field} of frame {number} is said to be {name!r}, outside the dataset's folder.")
         if frame.source < 0 or not 0 <= frame.time < float("inf"):
             raise InputError(f"Frame {number} has 'source' {frame.source} and 'time' {frame.time}; both count from 0.")
-    for field in ("source", "image", "mask"):
+    for field in ("source", "image", "mask", *MAPS):
         counts = Counter(value for value in (getattr(frame, field) for frame in frames) if value is not None)
         if counts and counts.most_common(1)[0][1] > 1:
             raise InputError(f"Two frames have the same {field}, {counts.most_common(1)[0][0]!r}.")
@@ -120,6 +137,7 @@ def parse_frame(number: int, entry: object) -> VideoFrame:
         mask=value_of(entry, "mask", (str, type(None)), where),
         flags=texts_of(entry, "flags", where),
         use=bool(value_of(entry, "use", bool, where)),
+        **{name: value_of({name: None} | entry, name, (str, type(None)), where) for name in MAPS},
     )
 
 

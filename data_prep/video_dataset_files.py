@@ -12,6 +12,7 @@ from PIL import Image
 from body_models.errors import InputError
 from data_prep.atomic import replacing
 from data_prep.tensor_files import damaged
+from data_prep.video_maps import read_parsed
 
 INDEX = "dataset.json"
 TRACKS = "tracks.safetensors"
@@ -86,24 +87,22 @@ def is_inside(name: str) -> bool:
     return name not in ("", ".") and not path.is_absolute() and ".." not in path.parts and not strange
 
 
-def check_picture(path: Path, size: tuple[int, int], what: str) -> None:
+def check_picture(path: Path, size: tuple[int, int], what: str, mend: str = AGAIN) -> None:
     """Raise InputError unless the file is a picture of that width and height; reads its first bytes only."""
-    found = picture_size(path, what)
+    found = picture_size(path, what, mend)
     if found != size:
-        raise InputError(
-            f"{path}, {what}, is {found[0]} x {found[1]} pixels instead of {size[0]} x {size[1]}; {AGAIN}."
-        )
+        raise InputError(f"{path}, {what}, is {found[0]} x {found[1]} pixels instead of {size[0]} x {size[1]}; {mend}.")
 
 
-def picture_size(path: Path, what: str) -> tuple[int, int]:
+def picture_size(path: Path, what: str, mend: str = AGAIN) -> tuple[int, int]:
     """Width and height of a PNG or JPEG; raises InputError when there is none."""
     try:
         with Image.open(path, formats=_FORMATS) as picture:
             return picture.size
     except FileNotFoundError as error:
-        raise InputError(f"{path}, {what}, is missing; {AGAIN}.") from error
+        raise InputError(f"{path}, {what}, is missing; {mend}.") from error
     except _UNREADABLE as error:
-        raise InputError(f"{path}, {what}, is no readable PNG or JPEG; {AGAIN}.") from error
+        raise InputError(f"{path}, {what}, is no readable PNG or JPEG; {mend}.") from error
 
 
 def has_transparency(path: Path, what: str) -> bool:
@@ -134,6 +133,13 @@ def copy_rgb(source: Path, target: Path, size: tuple[int, int]) -> None:
 def copy_alpha(source: Path, target: Path, size: tuple[int, int]) -> None:
     """Copy a mask as an 8-bit grey PNG; the coverage stays."""
     _copy(source, target, size, lambda: (read_alpha(source, size) * 255).round().astype(np.uint8), "L")
+
+
+def copy_parsed(source: Path, target: Path, size: tuple[int, int]) -> None:
+    """Copy a map of classes as an 8-bit grey PNG of face-parsing numbers; they stay."""
+    numbers = read_parsed(source, size)
+    with replacing(target) as temporary:
+        Image.fromarray(numbers).save(temporary, format="PNG")
 
 
 def _copy(source: Path, target: Path, size: tuple[int, int], pixels: Any, mode: str) -> None:

@@ -13,8 +13,8 @@ from demo_clock import Clock
 from rich.console import Console
 
 import avatars
+from avatars.assess.head_evaluation import evaluate_head
 from avatars.fit import fit_video
-from avatars.fit.head_evaluation import evaluate_head
 from avatars.fit.progress import Progress
 from body_models import InputError, Motion
 from data_prep.prepare import PrepareOptions, prepare_video

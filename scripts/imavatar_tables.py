@@ -7,7 +7,7 @@ from typing import Any
 
 from published_imavatar import REAL, REMARK, SYNTHETIC
 
-from avatars.fit.head_evaluation import shown
+from avatars.assess.head_evaluation import shown
 
 
 @dataclass(frozen=True)

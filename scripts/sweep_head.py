@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from avatars.fit.sweep import Sweep, SweptHead, sweep
-from avatars.fit.sweep_poses import sweep_poses
-from avatars.fit.sweep_sheet import sweep_sheet
+from avatars.assess.sweep import Sweep, SweptHead, sweep
+from avatars.assess.sweep_poses import sweep_poses
+from avatars.assess.sweep_sheet import sweep_sheet
 from avatars.fit.video import checked_body
 from avatars.models.file import load_head
 from avatars.models.head_prior import HeadPrior

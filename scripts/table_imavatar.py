@@ -26,9 +26,9 @@ import torch
 import yaml
 from imavatar_tables import ROWS, collect, tables
 
-from avatars.fit.head_evaluation import MOST, finite, held_out_frames, means, thinned, view_of
-from avatars.fit.head_scores import SIZE, HeadScores, score_head
-from avatars.fit.head_truth import field_errors, true_normals
+from avatars.assess.head_evaluation import MOST, finite, held_out_frames, means, thinned, view_of
+from avatars.assess.head_scores import SIZE, HeadScores, score_head
+from avatars.assess.head_truth import field_errors, true_normals
 from avatars.fit.loop import make_fabric
 from avatars.fit.video import fit_video
 from avatars.models.file import load_avatar

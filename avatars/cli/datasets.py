@@ -73,12 +73,39 @@ class DatasetConvert:
 
 
 @dataclass(frozen=True)
+class DatasetAddMaps:
+    """Hand a dataset your own maps of what its pictures show: a face parser's classes, a normal estimator's normals."""
+
+    dataset: tyro.conf.Positional[Path]
+    """The dataset's folder; the maps are of the pictures in its `frames`."""
+    semantics: Path | None = None
+    """Folder of PNG, one a frame: the 19 numbers of face parsing (CelebAMask-HQ, BiSeNet)."""
+    normals: Path | None = None
+    """Folder of PNG, one a frame: normals as RGB, (n + 1) / 2; x right, y up, z towards the camera."""
+
+    def run(self) -> str:
+        """Check all maps, then add them."""
+        from avatars.fit.progress import Progress
+        from data_prep.add_maps import add_maps
+
+        with Progress() as progress:
+            title = "adding maps"
+            dataset = add_maps(
+                self.dataset, self.semantics, self.normals, lambda done, total: progress.stage(title, done, total)
+            )
+        kinds = {"classes": self.semantics, "normals": self.normals}
+        added = " and ".join(name for name, place in kinds.items() if place is not None)
+        return f"Maps of {added} added to {len(dataset)} frames: {self.dataset}. `avatars fit-video` uses them."
+
+
+@dataclass(frozen=True)
 class Datasets:
-    """Look into datasets made from video and convert them."""
+    """Look into datasets made from video, convert them, and add maps to them."""
 
     verb: tyro.conf.OmitArgPrefixes[
         Annotated[DatasetInfo, tyro.conf.subcommand("info", prefix_name=False)]
         | Annotated[DatasetConvert, tyro.conf.subcommand("convert", prefix_name=False)]
+        | Annotated[DatasetAddMaps, tyro.conf.subcommand("add-maps", prefix_name=False)]
     ]
 
     def run(self) -> str:
@@ -111,5 +138,8 @@ def _description(dataset: "VideoDataset") -> dict[str, str]:
         "expression": f"{dataset.expressions.shape[1]} parameters",
         "flags": ", ".join(f"{name} {count}" for name, count in sorted(flags.items())) or "none",
     }
+    maps = {name: sum(name in frame.files for frame in dataset.frames) for name in ("semantic", "normal")}
+    if any(maps.values()):
+        lines["maps"] = f"{maps['semantic']} of classes, {maps['normal']} of normals"
     lines |= {f"warning {number}": text for number, text in enumerate(dataset.warnings, 1)}
     return lines | {f"note {number}": text for number, text in enumerate(dataset.notes, 1)}

@@ -156,7 +156,7 @@ class Evaluate:
         return "\n".join(lines)
 
     def _head(self, avatar: "HeadAvatar") -> str:
-        from avatars.fit.head_evaluation import evaluate_head
+        from avatars.assess.head_evaluation import evaluate_head
         from body_models.errors import InputError
 
         if self.dataset is None or self.scans is not None or self.poses is not None:

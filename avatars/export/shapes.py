@@ -10,6 +10,7 @@ from avatars.export.motions import motion_on
 from avatars.meshing import TriangleMesh
 from avatars.models.avatar import Avatar, PosedAvatar
 from avatars.models.head_avatar import HeadAvatar, PosedHead
+from avatars.models.imavatar import Imavatar
 from body_models import InputError, Motion
 
 
@@ -35,6 +36,11 @@ def canonical_shape(avatar: Avatar | HeadAvatar, resolution: int) -> Shape:
     Raises InputError for heads that are not stored as one surface.
     """
     if isinstance(avatar, HeadAvatar):
+        if isinstance(avatar.model, Imavatar) and not avatar.model.rigged:
+            raise InputError(
+                f"A head of the deformation '{avatar.model.options.deformation}' has another surface in every pose and "
+                "is stored in none; take a frame of its video (`--pose 0`) or of a motion (`--motion FILE`)."
+            )
         avatar.proxy(resolution)
         return shape_of(avatar.pose(pose=avatar.model.canonical_pose), resolution, exact=False)
     body = avatar.body(resolution)

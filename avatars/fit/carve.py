@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from avatars.fields.geometry import GridGeometry
-from avatars.fit.video_method import TrackedImavatar, smoothed_on_grid
+from avatars.fit.video_method import TrackedImavatar
 from avatars.fit.video_rays import Pictures
+from avatars.fit.video_surface import smoothed_on_grid
 from avatars.models.head_prior import HeadPrior, neck_loop
 
 VIEWS = 24

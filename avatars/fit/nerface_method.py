@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.fit.video_losses import prior_loss, psnr
-from avatars.fit.video_method import Diverged
 from avatars.fit.video_options import VideoFitOptions
 from avatars.fit.video_rays import Pictures, PixelRays
+from avatars.fit.video_surface import Diverged
 from avatars.fit.video_tracks import TrackedFrames
 from avatars.models.avatar import AvatarInfo
 from avatars.models.head_avatar import HeadTracks

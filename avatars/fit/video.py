@@ -15,10 +15,11 @@ from avatars.fit.loop import LoopOptions, make_fabric, optimise
 from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
 from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
-from avatars.fit.video_method import Diverged, TrackedImavatar, VideoMethod
+from avatars.fit.video_method import TrackedImavatar, VideoMethod
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import LEAST, Pictures, check_masks, load_pictures
 from avatars.fit.video_report import Likeness, likeness
+from avatars.fit.video_surface import Diverged
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models.avatar import AvatarInfo
 from avatars.models.file import save

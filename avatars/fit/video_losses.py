@@ -4,7 +4,7 @@ Source: IMavatar, section 3.4 (arXiv 2112.07471), with distances in metres.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,6 +34,20 @@ def skinning_loss(
 ) -> Float[Tensor, ""]:
     """Squared distance of skinning weights from the head model's, on points near its surface."""
     return ((weights - truth).square().sum(1) * near).sum() / rays
+
+
+def label_loss(
+    weights: Float[Tensor, "hit bone"], bone: Int[Tensor, "hit"], known: Bool[Tensor, "hit"], rays: int
+) -> Float[Tensor, ""]:
+    """Squared distance of skinning weights from those of one bone alone, on points of which it is known."""
+    truth = functional.one_hot(bone, weights.shape[1]).to(weights)
+    return skinning_loss(weights, truth, known, rays)
+
+
+def normal_loss(normals: Float[Tensor, "hit 3"], shown: Float[Tensor, "hit 3"], rays: int) -> Float[Tensor, ""]:
+    """One minus the cosine between unit normals and those of a map, where that knows any: elsewhere it is zero."""
+    known = shown.square().sum(1) > 0
+    return ((1 - (normals * shown).sum(1)) * known).sum() / rays
 
 
 def offset_loss(

@@ -58,6 +58,10 @@ class VideoLosses:
     """Squared distance from the tracked model's skinning weights."""
     offsets: float = 16_000.0
     """Squared distance from the tracked model's blendshapes and pose correctives (square metres)."""
+    semantic: float = 0.1
+    """Squared distance of skinning weights from the bone that carries hair, or cloth, where the data has classes."""
+    normal: float = 0.05
+    """One minus the cosine between normals and the data's, where it has normals."""
     eikonal: float = 0.02
     """Squared departure of the signed distance's slope from one."""
     smooth: float = 0.05

@@ -1,12 +1,13 @@
 """Pictures of a tracked video in memory, at the size that is fitted to, and the rays that are drawn from them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Int8, UInt8
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
@@ -15,11 +16,14 @@ from torch.nn.functional import normalize
 from body_models import InputError
 from data_prep.camera import Camera
 from data_prep.video_dataset import VideoDataset
+from data_prep.video_maps import resized_classes, resized_normals
 
 EDGE = 0.03
 """Half the width of the band about the mask's edge, in longer sides of the picture."""
 ROOM = 0.15
 """Room about the landmarks that still counts as the face, in sides of their box."""
+UNLABELLED = 255
+"""The class of pixels in frames that have no map of classes, among others that have."""
 LEAST = 2
 """Frames that a head can be fitted to."""
 MOST_EMPTY = 0.1
@@ -38,10 +42,23 @@ class PixelRays:
     """sRGB-coded, 0 to 1."""
     alpha: Float[Tensor, "ray"]
     """How much of the pixel the person covers, 0 to 1."""
+    label: Int[Tensor, "ray"] | None = None
+    """The pixel's `FaceClass`, or UNLABELLED; None where no frame has a map of classes."""
+    normal: Float[Tensor, "ray 3"] | None = None
+    """Unit, in the world, zero where not known; None where no frame has a map of normals."""
 
     def to(self, device: torch.device) -> "PixelRays":
         """The same rays on a device."""
-        return PixelRays(*(v.to(device) for v in (self.frame, self.origins, self.directions, self.rgb, self.alpha)))
+        return self._mapped(lambda values: values.to(device))
+
+    def rows(self, some: Bool[Tensor, "ray"]) -> "PixelRays":
+        """Some of the rays."""
+        return self._mapped(lambda values: values[some])
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "PixelRays":
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in known.items()}
+        return PixelRays(**changed)
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,10 @@ class Pictures:
     """Numbers of the pixels near the masks' edges, frame after frame."""
     edge_start: Int[Tensor, "frame_and_one"]
     """Where each frame's pixels begin in `edge`, and where the last one's end."""
+    labels: UInt8[Tensor, "frame height width"] | None = None
+    """Each pixel's `FaceClass`, UNLABELLED in frames without a map of classes; None where no frame has one."""
+    normals: Int8[Tensor, "frame height width 3"] | None = None
+    """Times 127, in the camera's axes (x right, y up, z towards it), zero where not known; None where nothing is."""
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -102,7 +123,15 @@ class Pictures:
         homogeneous = torch.stack([column + 0.5, row + 0.5, torch.ones_like(pixel)], 1).float()
         directions = (self.world_from_pixel[frame] @ homogeneous[..., None])[..., 0]
         rgb, alpha = self.rgb[frame, row, column].float() / 255, self.alpha[frame, row, column].float() / 255
-        return PixelRays(local, self.centres[frame], normalize(directions, dim=1), rgb, alpha)
+        label = None if self.labels is None else self.labels[frame, row, column].long()
+        normal = None if self.normals is None else self._turned(self.normals[frame, row, column], frame)
+        return PixelRays(local, self.centres[frame], normalize(directions, dim=1), rgb, alpha, label, normal)
+
+    def _turned(self, normals: Int8[Tensor, "ray 3"], frame: Int[Tensor, "ray"]) -> Float[Tensor, "ray 3"]:
+        """Normals of maps in the world, of unit length or zero."""
+        opencv = normals * normals.new_tensor([1, -1, -1])
+        world_from_camera = self.camera_from_world[frame, :3, :3].mT
+        return normalize((world_from_camera @ opencv.float()[..., None])[..., 0], dim=1)
 
     def _in_faces(
         self, frames: Int[Tensor, "frame"], count: int, generator: torch.Generator
@@ -129,11 +158,12 @@ def load_pictures(dataset: VideoDataset, size: int, progress: Callable[[int, int
     check_masks(dataset)
     scale = min(1.0, size / max(dataset.width, dataset.height))
     width, height = max(1, round(scale * dataset.width)), max(1, round(scale * dataset.height))
-    rgb, alpha = [], []
+    rgb, alpha, maps = [], [], _Maps(dataset, (width, height))
     for index in range(len(dataset)):
         coverage = Image.fromarray((255 * dataset.alpha(index)).round().astype(np.uint8))
         rgb.append(np.asarray(Image.fromarray(dataset.image(index)).resize((width, height), Image.Resampling.BOX)))
         alpha.append(np.asarray(coverage.resize((width, height), Image.Resampling.BOX)))
+        maps.read(index)
         if progress is not None:
             progress(index + 1, len(dataset))
     masks = np.stack(alpha)
@@ -149,7 +179,28 @@ def load_pictures(dataset: VideoDataset, size: int, progress: Callable[[int, int
         faces=torch.stack([_face(dataset, index, masks[index]) for index in range(len(dataset))]),
         edge=torch.from_numpy(np.concatenate(edges)),
         edge_start=torch.from_numpy(starts),
+        labels=maps.labels,
+        normals=maps.normals,
     )
+
+
+class _Maps:
+    """The maps of a dataset at another size, None of the kinds that it has none of."""
+
+    def __init__(self, dataset: VideoDataset, size: tuple[int, int]) -> None:
+        self._dataset, self._size = dataset, size
+        files = {name for frame in dataset.frames for name in frame.files}
+        shape = (len(dataset), size[1], size[0])
+        self.labels = torch.full(shape, UNLABELLED, dtype=torch.uint8) if "semantic" in files else None
+        self.normals = torch.zeros(*shape, 3, dtype=torch.int8) if "normal" in files else None
+
+    def read(self, index: int) -> None:
+        """Take in the maps of one frame."""
+        classes, normals = self._dataset.semantic(index), self._dataset.normal(index)
+        if self.labels is not None and classes is not None:
+            self.labels[index] = torch.from_numpy(resized_classes(classes, self._size).copy())
+        if self.normals is not None and normals is not None:
+            self.normals[index] = torch.from_numpy((127 * resized_normals(normals, self._size)).round().astype(np.int8))
 
 
 def check_masks(dataset: VideoDataset) -> None:

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.fit.video_losses import psnr
-from avatars.fit.video_method import surface_mesh
 from avatars.fit.video_rays import Pictures
+from avatars.fit.video_surface import surface_mesh
 from avatars.models.imavatar import Imavatar
 from avatars.models.nerface import Nerface
 from avatars.models.nerface_picture import volume_picture

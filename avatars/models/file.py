@@ -76,6 +76,7 @@ def load_avatar(path: Path | str, device: torch.device | str = "cpu") -> Avatar 
             f"'{path}' cannot be read as an avatar: it is truncated or no avatar file ({error}). "
             f"Copy it again, or fit it again with {AGAIN}."
         ) from error
+    _check_numbers(tensors, path)
     assemble = ASSEMBLERS.get(header["method"], _assemble)
     try:
         avatar = assemble(header, tensors)
@@ -85,6 +86,15 @@ def load_avatar(path: Path | str, device: torch.device | str = "cpu") -> Avatar 
             f"Copy it again, or fit it again with {AGAIN}."
         ) from error
     return avatar.to_device(device)
+
+
+def _check_numbers(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    broken = [name for name, value in tensors.items() if bool(value.isnan().any())]
+    if broken:
+        raise InputError(
+            f"'{path}' holds values that are not numbers ({', '.join(broken[:3])}): the file is damaged. "
+            f"Copy it again, or fit it again with {AGAIN}."
+        )
 
 
 def _body_tensors(avatar: Avatar) -> dict[str, torch.Tensor]:

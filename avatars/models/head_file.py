@@ -17,6 +17,8 @@ METHOD = "imavatar"
 GRIDS = ("base", "tables", "logits", "basis")
 """Parts of the names of tensors that are grids: they are stored as 16-bit floats."""
 BUFFERS = ("joints", "canonical_pose", "box", "parts")
+LIMITS = ("colour.lowest", "colour.highest")
+"""Files of before colours had limits have none."""
 
 
 def head_tensors(avatar: HeadAvatar) -> dict[str, Tensor]:
@@ -55,7 +57,8 @@ def assemble_head(header: dict[str, str], tensors: dict[str, Tensor]) -> HeadAva
     state = {_current(name): value for name, value in tensors.items() if name.startswith("model.")}
     sizes = HeadSizes(**json.loads(header["sizes"]))
     model = Imavatar(options, skeleton, sizes, *(state[name] for name in BUFFERS))
-    model.load_state_dict(state)
+    limits = {name: value for name, value in model.state_dict().items() if name in LIMITS}
+    model.load_state_dict(limits | state)
     info = json.loads(header["info"])
     names = AvatarInfo(tuple(info["names"]), info["body_model"], tuple(info["notes"]))
     return HeadAvatar(model, head_tracks(json.loads(header["tracks"]), tensors), names)

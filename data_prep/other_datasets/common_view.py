@@ -34,11 +34,16 @@ class CommonView:
         turn = self.intrinsics.double() @ torch.linalg.inv(intrinsics.double())
         return points @ turn[:, :2, :2].mT + turn[:, None, :2, 2]
 
-    def redraw(self, pixels: UInt8[np.ndarray, "..."], intrinsics: Float[Tensor, "3 3"]) -> UInt8[np.ndarray, "..."]:
-        """A frame's picture or mask at its place, black around it."""
+    def redraw(
+        self,
+        pixels: UInt8[np.ndarray, "..."],
+        intrinsics: Float[Tensor, "3 3"],
+        resampling: Image.Resampling = Image.Resampling.BILINEAR,
+    ) -> UInt8[np.ndarray, "..."]:
+        """A frame's picture, mask or map at its place, zero around it."""
         back = intrinsics.double() @ torch.linalg.inv(self.intrinsics.double())
         moved = Image.fromarray(pixels).transform(
-            (self.width, self.height), Image.Transform.AFFINE, back[:2].flatten().tolist(), Image.Resampling.BILINEAR
+            (self.width, self.height), Image.Transform.AFFINE, back[:2].flatten().tolist(), resampling
         )
         return np.asarray(moved)
 

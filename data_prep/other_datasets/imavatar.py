@@ -1,6 +1,7 @@
 """IMavatar's folders, which NerFACE's successors share: `flame_params.json` beside `image` and `mask`.
 
-`SUBJECT/SUBJECT/CLIP/` holds `image/1.png`, `mask/1.png` and so on, numbered from 1, and `flame_params.json`:
+`SUBJECT/SUBJECT/CLIP/` holds `image/1.png`, `mask/1.png` and so on, numbered from 1, where somebody made them maps of
+classes in `semantic/1.png` (see `video_maps`), and `flame_params.json`:
 
     shape_params  100 numbers;  intrinsics  -fx/width, fy/height, cx/width, cy/height (older files: pixels of 512)
     frames        file_path "./image/1", world_mat (3 x 4, camera from world), expression (50), pose (15), bbox and
@@ -79,6 +80,7 @@ def read_imavatar(clip: Path | str, frame_rate: float = FRAME_RATE) -> VideoData
     cameras, translations = _settled(cameras)
     _check_in_front(cameras, translations, path)
     masks, notes = _masks(clip, images)
+    semantics = _semantics(clip, images)
     landmarks = _landmarks(entries, path, width, height)
     rows = {
         name: torch.stack([numbers(entry, name, (count,), f"{path}: frame {i}") for i, entry in enumerate(entries)])
@@ -87,8 +89,8 @@ def read_imavatar(clip: Path | str, frame_rate: float = FRAME_RATE) -> VideoData
     sources = _sources(images)
     dataset = VideoDataset(
         frames=tuple(
-            VideoFrame(source, (source - sources[0]) / frame_rate, image, mask)
-            for source, image, mask in zip(sources, images, masks, strict=True)
+            VideoFrame(source, (source - sources[0]) / frame_rate, image, mask, semantic=semantic)
+            for source, image, mask, semantic in zip(sources, images, masks, semantics, strict=True)
         ),
         width=width,
         height=height,
@@ -171,6 +173,12 @@ def _masks(clip: Path, images: list[str]) -> tuple[list[str | None], tuple[str, 
     if not any((clip / mask).is_file() for mask in masks):
         return [None] * len(images), ("There are no masks.",)
     return list(masks), ()
+
+
+def _semantics(clip: Path, images: list[str]) -> list[str | None]:
+    """Maps of classes, of the frames that have one."""
+    names = [str(PurePosixPath("semantic") / PurePosixPath(image).name) for image in images]
+    return [name if (clip / name).is_file() else None for name in names]
 
 
 def _landmarks(entries: list[dict[str, Any]], path: Path, width: int, height: int) -> Float[Tensor, "frame landmark 2"]:

@@ -17,6 +17,7 @@ from data_prep.other_datasets.imavatar import EXPRESSION_COUNT, INDEX, SCALE, SH
 from data_prep.other_datasets.keypoints import face_points
 from data_prep.video_dataset import VideoDataset
 from data_prep.video_dataset_files import copy_alpha, copy_rgb, is_inside, write_json
+from data_prep.video_maps import read_parsed
 
 
 def write_imavatar(dataset: VideoDataset, folder: Path | str, subject: str, clip: str) -> tuple[str, ...]:
@@ -39,6 +40,8 @@ def write_imavatar(dataset: VideoDataset, folder: Path | str, subject: str, clip
     view = common_view(dataset)
     if not view.still:
         notes += (f"The moving crop was redrawn in one picture of {view.width} x {view.height} pixels for all frames.",)
+    if any(frame.normal is not None for frame in dataset.frames):
+        notes += ("The maps of normals were left out; IMavatar knows none.",)
     index, cut = _index(dataset, view)
     with replacing(target) as temporary:
         for frame in range(len(dataset)):
@@ -49,8 +52,14 @@ def write_imavatar(dataset: VideoDataset, folder: Path | str, subject: str, clip
 
 def _write_pictures(dataset: VideoDataset, frame: int, view: CommonView, folder: Path) -> None:
     image, mask = folder / f"image/{frame + 1}.png", folder / f"mask/{frame + 1}.png"
+    semantic, size = dataset.frames[frame].semantic, (dataset.width, dataset.height)
+    if semantic is not None:
+        numbers = read_parsed(dataset.path(semantic), size)
+        if not view.still:
+            numbers = view.redraw(numbers, dataset.intrinsics[frame], Image.Resampling.NEAREST)
+        with replacing(folder / f"semantic/{frame + 1}.png") as temporary:
+            Image.fromarray(numbers).save(temporary, format="PNG")
     if view.still:
-        size = (dataset.width, dataset.height)
         copy_rgb(dataset.path(dataset.frames[frame].image), image, size)
         copy_alpha(dataset.path(str(dataset.frames[frame].mask)), mask, size)
         return

@@ -52,6 +52,8 @@ def write_vhap(dataset: VideoDataset, folder: Path | str) -> tuple[str, ...]:
         parts = {"": entries, "_train": entries[:count], "_val": [], "_test": entries[count:]}
         for part, chosen in parts.items():
             write_json(temporary / f"transforms{part}.json", _index(chosen, entries[0]))
+    if any(frame.semantic or frame.normal for frame in dataset.frames):
+        notes += ("The maps of classes and normals were left out; VHAP knows none.",)
     return notes + cut + _off_center(dataset)
 
 

@@ -121,7 +121,7 @@ def read_masks(folder: Path | str, frame_count: int, width: int, height: int) ->
             f"'{folder}' holds {len(files)} masks, but {frame_count} frames are read from the video. "
             "Give one for each frame read, named in their order; check --start, --end and --fps."
         )
-    masks = OwnMasks(sorted(files, key=_natural_order), width, height)
+    masks = OwnMasks(sorted(files, key=natural_order), width, height)
     _check_proportions(masks, width, height)
     return masks
 
@@ -138,7 +138,7 @@ def _check_proportions(masks: OwnMasks, width: int, height: int) -> None:
         )
 
 
-def _natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_order(file: Path) -> tuple[list[tuple[int, str]], str]:
     """mask_2 before mask_10."""
     parts = re.findall(r"\d+|\D+", file.stem)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name

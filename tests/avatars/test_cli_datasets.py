@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from avatars.cli import main
 from body_models import load_head_motion
@@ -143,3 +144,14 @@ def test_an_unknown_layout(flame, tmp_path, capsys):
     message = fails(capsys, "convert", flame.folder, tmp_path / "out", "--to", "nerface")
     assert "'nerface'" in message
     assert "imavatar" in message
+
+
+def test_maps_are_added_and_told(flame, tmp_path, capsys):
+    (tmp_path / "labels").mkdir()
+    for frame in range(3):
+        Image.new("L", (flame.width, flame.height), 17).save(tmp_path / f"labels/{frame}.png")
+    assert "Maps of classes added to 3 frames" in does(
+        capsys, "add-maps", flame.folder, "--semantics", tmp_path / "labels"
+    )
+    assert "3 of classes, 0 of normals" in does(capsys, "info", flame.folder)
+    assert "--semantics" in fails(capsys, "add-maps", flame.folder)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pygltflib
 import pytest
 import torch
@@ -11,6 +13,7 @@ from body_models import InputError
 from data_prep.pictures.mesh import linear_to_srgb
 from tests.avatars.head_drivers import acting_head, talker
 from tests.avatars.small_avatar import small_avatar
+from tests.avatars.small_head import COARSE, small_head, small_model
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,14 @@ def test_a_frame_of_a_driver_is_written(head, tmp_path):
 def test_the_canonical_head_is_the_stored_surface(head, tmp_path):
     mesh = trimesh.load(export(head, tmp_path / "a.ply", resolution=48), process=False)
     assert torch.allclose(torch.from_numpy(mesh.vertices).float(), head.proxy(48).vertices, atol=2e-3)
+
+
+def test_a_head_stored_in_no_pose_is_meshed_in_a_frame(tmp_path):
+    model = small_model(replace(COARSE, deformation="none", conditioned=True))
+    head = HeadAvatar(model, small_head().tracks, small_head().info)
+    with pytest.raises(InputError, match=r"stored in none.*--pose 0"):
+        export(head, tmp_path / "a.ply", resolution=32)
+    assert len(trimesh.load(export(head, tmp_path / "a.ply", pose=0, resolution=32)).faces) > 100
 
 
 def test_all_frames_have_the_same_triangles(head, tmp_path):

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from avatars.fit.carve import carve_start, hull_distance
-from avatars.fit.video_method import TrackedImavatar, posed_vertices, surface_mesh
+from avatars.fit.video_method import TrackedImavatar
 from avatars.fit.video_rays import load_pictures
+from avatars.fit.video_surface import posed_vertices, surface_mesh
 from avatars.models.head_start import imavatar_from_prior
 from avatars.models.imavatar_options import ImavatarOptions
 from data_prep.surface import Surface
@@ -85,7 +86,11 @@ def test_the_face_stays_as_it_was(dataset, prior, bare, carved):
     face = landmarks.on(prior.canonical)[chosen]
     points = (face + 0.012 * torch.randn(40, 1, 3, generator=torch.Generator().manual_seed(0))).flatten(0, 1)
     points = points[points[:, 1] > face[:, 1].amin()]
-    assert torch.equal(carved.imavatar.sdf(points), bare.imavatar.sdf(points))
+    before, after = bare.imavatar.sdf(points), carved.imavatar.sdf(points)
+    deep = before < -0.006  # there distances from the hair begin to count
+    assert deep.float().mean() < 0.4
+    assert torch.equal(after[~deep], before[~deep])
+    assert torch.allclose(after, before, atol=1e-3)
 
 
 def test_hair_stays_near_the_head_and_shoulders_near_the_neck(bare, carved, prior):

@@ -7,10 +7,10 @@ from avatars.fit import fit_video
 from avatars.fit.loop import step_generator
 from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
 from avatars.fit.video import checked_body
-from avatars.fit.video_method import Diverged
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
 from avatars.fit.video_report import head_view, likeness
+from avatars.fit.video_surface import Diverged
 from avatars.models.file import load_avatar
 from avatars.models.head_start import head_box
 from avatars.models.imavatar_options import ImavatarOptions

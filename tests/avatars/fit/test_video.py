@@ -8,8 +8,9 @@ import torch
 import avatars.fit.video as module
 from avatars.fit import fit_video
 from avatars.fit.video import split_frames
-from avatars.fit.video_method import Diverged, VideoMethod
+from avatars.fit.video_method import VideoMethod
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
+from avatars.fit.video_surface import Diverged
 from avatars.models.file import load_avatar
 from body_models import InputError
 from data_prep.video_dataset import read_video_dataset, write_video_dataset

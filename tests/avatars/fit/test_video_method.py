@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avatars.fit.loop import step_generator
-from avatars.fit.video_method import Diverged, note_changes, smoothed_on_grid, surface_mesh
+from avatars.fit.video_surface import Diverged, note_changes, smoothed_on_grid, surface_mesh
 from data_prep.video_dataset import read_video_dataset
 from tests.avatars.fit.tiny_video import tiny_method
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avatars.fit.head_scores import FrameScores, Reference, to_bytes
+from avatars.assess.head_scores import FrameScores, Reference, to_bytes
 from avatars.fit.video_report import HeadView
 from body_models import InputError
 from data_prep.camera import Camera

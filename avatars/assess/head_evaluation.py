@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatars.fit.head_report import Report
-from avatars.fit.head_scores import SIZE, FrameScores, HeadScores, Reference, Render, check_size, score_head
+from avatars.assess.head_report import Report
+from avatars.assess.head_scores import SIZE, FrameScores, HeadScores, Reference, Render, check_size, score_head
 from avatars.fit.progress import Progress
 from avatars.fit.video_rays import check_masks
 from avatars.fit.video_report import HeadView
@@ -79,6 +80,12 @@ def evaluate_head(
     check_size(size)
     if not Path(source).exists():
         raise InputError(f"No dataset at '{source}'. Give the folder that `avatars prepare` wrote for the video.")
+    if Path(source).is_file():
+        raise InputError(
+            f"'{source}' is a file, and a head is compared with a tracked video: the folder that "
+            f"`{shlex.join(['avatars', 'prepare', str(source), '--out', 'FOLDER'])}` writes, or OUT.work/dataset of a "
+            "head that was fitted to the video itself."
+        )
     dataset = read_any_dataset(Path(source))
     check_fitting(avatar, dataset)
     candidates = held_out_frames(dataset) if frames == "last" else usable_frames(dataset)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from avatars.fit.sweep import SweepPose, SweptHead
+from avatars.assess.sweep import SweepPose, SweptHead
 from data_prep.pictures import render_surface, tile
 from data_prep.pictures.mesh import RenderedImage
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from avatars.fit.sweep_openings import Opening, clear_between, lip_vertices, seen_area
-from avatars.fit.sweep_poses import SweepPose, sweep_poses
-from avatars.fit.sweep_surface import (
+from avatars.assess.sweep_openings import Opening, clear_between, lip_vertices, seen_area
+from avatars.assess.sweep_poses import SweepPose, sweep_poses
+from avatars.assess.sweep_surface import (
     BEYOND_MODEL,
     LONG,
     TornPicture,
@@ -18,7 +18,7 @@ from avatars.fit.sweep_surface import (
     stretch_around,
     torn_picture,
 )
-from avatars.fit.video_method import posed_vertices, surface_mesh
+from avatars.fit.video_surface import posed_vertices, surface_mesh
 from avatars.models.head_avatar import HeadAvatar
 from avatars.models.head_prior import HeadPrior
 from body_models import Body, InputError

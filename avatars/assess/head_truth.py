@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from avatars.fit.head_scores import TrueNormals
+from avatars.assess.head_scores import TrueNormals
 from avatars.models.head_prior import HeadPrior, canonical_basis
 from avatars.models.imavatar import Imavatar
 from body_models import Body, InputError

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from avatars.fit.face_landmarks import FaceDetector, Points, detector_missing, mean_distance, own_error
+from avatars.assess.face_landmarks import FaceDetector, Points, detector_missing, mean_distance, own_error
 from avatars.fit.video_report import HeadView
 from avatars.image_metrics import (
     hull_region,

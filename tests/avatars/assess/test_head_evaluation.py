@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from avatars.fit.head_evaluation import (
+from avatars.assess.head_evaluation import (
     check_fitting,
     evaluate_head,
     held_out_frames,
@@ -118,6 +118,8 @@ def test_bad_requests(dataset, tmp_path):
     with pytest.raises(InputError, match="flagged"):
         usable_frames(flagged(dataset, *range(FRAMES)))
     (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"is a file.*avatars prepare .*file --out FOLDER"):
+        evaluate_head(small_head(), tmp_path / "file", quiet=True)
     with pytest.raises(InputError, match="--out"):
         evaluate_head(small_head(), dataset.folder, out=tmp_path / "file", size=SIZE, quiet=True)
     assert torch.is_grad_enabled()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from avatars.fit.face_landmarks import FaceDetector, detector_missing, mean_distance, own_error
-from avatars.fit.head_scores import TrueNormals, normal_error, picture_scores, reference, score_head
+from avatars.assess.face_landmarks import FaceDetector, detector_missing, mean_distance, own_error
+from avatars.assess.head_scores import TrueNormals, normal_error, picture_scores, reference, score_head
 from avatars.fit.video_report import HeadView
 from body_models import InputError
 from data_prep.synthetic_heads import make_talking_head
@@ -61,7 +61,7 @@ def test_faces_that_are_not_found_are_counted_and_told(dataset):
 
 
 def test_without_a_detector_its_column_is_left_out_and_said_so(dataset, monkeypatch):
-    monkeypatch.setattr("avatars.fit.head_scores.detector_missing", lambda: "mediapipe is not installed")
+    monkeypatch.setattr("avatars.assess.head_scores.detector_missing", lambda: "mediapipe is not installed")
     scores = score_head(perfect(dataset, [0]), dataset, [0], 64)
     assert scores.mean("expression") is None
     assert any("No expression error: mediapipe" in note for note in scores.notes)

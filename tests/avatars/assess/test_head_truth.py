@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from avatars.fit.head_scores import normal_error
-from avatars.fit.head_truth import field_errors, true_normals
+from avatars.assess.head_scores import normal_error
+from avatars.assess.head_truth import field_errors, true_normals
 from avatars.fit.video_report import HeadView
 from body_models import InputError
 from data_prep.synthetic_heads import make_talking_head

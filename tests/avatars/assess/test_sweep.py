@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from avatars.fit.sweep import FLOATING, OPENS, TORN, SweptHead, mouth_opening, sweep
-from avatars.fit.sweep_openings import Opening, lip_vertices
-from avatars.fit.sweep_poses import TURNS, sweep_poses
-from avatars.fit.sweep_sheet import sweep_sheet
-from avatars.fit.sweep_surface import face_pieces, face_stretch, floating_share, gashes, stretch_around, torn_picture
+from avatars.assess.sweep import FLOATING, OPENS, TORN, SweptHead, mouth_opening, sweep
+from avatars.assess.sweep_openings import Opening, lip_vertices
+from avatars.assess.sweep_poses import TURNS, sweep_poses
+from avatars.assess.sweep_sheet import sweep_sheet
+from avatars.assess.sweep_surface import face_pieces, face_stretch, floating_share, gashes, stretch_around, torn_picture
 from avatars.models.head_avatar import HeadAvatar
 from avatars.models.head_prior import HeadPrior
 from body_models import InputError, Skeleton
