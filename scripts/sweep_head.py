@@ -12,7 +12,7 @@ from pathlib import Path
 from avatars.assess.sweep import Sweep, SweptHead, sweep
 from avatars.assess.sweep_poses import sweep_poses
 from avatars.assess.sweep_sheet import sweep_sheet
-from avatars.fit.video import checked_body
+from avatars.fit.video_frames import checked_body
 from avatars.models.file import load_head
 from avatars.models.head_prior import HeadPrior
 from body_models import InputError

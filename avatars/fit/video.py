@@ -2,58 +2,38 @@
 
 import dataclasses
 import json
-import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from avatars.fit.carve import carve_start
-from avatars.fit.loop import LoopOptions, make_fabric, optimise
+from avatars.fit.loop import make_fabric
 from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
 from avatars.fit.options import check_range, check_seed
 from avatars.fit.progress import Progress
+from avatars.fit.video_frames import Split, check_tracks, checked_body, split_frames
 from avatars.fit.video_method import TrackedImavatar, VideoMethod
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
-from avatars.fit.video_rays import LEAST, Pictures, check_masks, load_pictures
+from avatars.fit.video_rays import load_pictures
 from avatars.fit.video_report import Likeness, likeness
-from avatars.fit.video_surface import Diverged
+from avatars.fit.video_safely import optimise_safely
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models.avatar import AvatarInfo
 from avatars.models.file import save
 from avatars.models.head_avatar import HeadAvatar, HeadTracks
 from avatars.models.head_prior import HeadPrior
 from avatars.models.head_start import imavatar_from_prior
-from body_models import Body, InputError
-from data_prep.atomic import replacing
+from body_models import InputError
 from data_prep.other_datasets import read_any_dataset
 from data_prep.prepare import prepare_video
 from data_prep.video.image_folder import SUFFIXES
 from data_prep.video_dataset import VideoDataset
 from data_prep.video_dataset_files import INDEX, TRACKS
 
-MOST_ROLLBACKS = 3
-"""A fit that diverges is taken up again from its last checkpoint, with half the step sizes, this often."""
-CHECKPOINT_EVERY = 100
-"""Steps between checkpoints, about: they fall together with a new proxy mesh."""
-EVALUATED = 24
-"""Most held-out frames that are rendered."""
-LOOKED_AT = 12
-"""Frames, about, in which the tracked head is compared with the masks before the fit."""
-BESIDE = 0.1
-"""Least share of the tracked head's vertices that must lie on the person, in the mean."""
 MARKS = (INDEX, TRACKS, "flame_params.json", "transforms.json", "frames")
 """What a dataset's folder holds, and a folder of pictures does not."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the dataset's frames that are fitted to, and of those held out."""
-
-    train: tuple[int, ...]
-    test: tuple[int, ...]
 
 
 def fit_video(
@@ -93,7 +73,7 @@ def fit_video(
     with Progress(quiet) as progress:
         dataset = dataset or _prepared(source, work / "dataset", progress)
         split = split_frames(dataset, options)
-        method = _method(dataset, split, options, target, seed, progress)
+        method = fit_method(dataset, split, options, target, seed, progress)
         optimise_safely(method, seed, device, work, resume, progress)
         if split.test:
             found = held_out_likeness(method.module, dataset, split, options)
@@ -151,76 +131,7 @@ def _prepared(source: Path, folder: Path, progress: Progress) -> VideoDataset:
     return read_any_dataset(folder)
 
 
-def checked_body(dataset: VideoDataset) -> Body:
-    """The tracked person; raises InputError for a body's video or expressions that the head model does not have."""
-    if dataset.kind != "head":
-        raise InputError("This dataset tracks a whole body; heads are fitted to videos prepared without `--body`.")
-    body = dataset.body_model().body(dataset.betas)
-    known = 0 if body.expression_basis is None else len(body.expression_basis)
-    if dataset.expressions.shape[1] != known and (dataset.expression_names or dataset.expressions.shape[1] > known):
-        raise InputError(
-            f"The dataset has {dataset.expressions.shape[1]} expression numbers a frame, but {dataset.model} has "
-            f"{known}. Prepare the video again, or give the model that it was tracked with."
-        )
-    return _with_expressions(body, dataset.expressions.shape[1])
-
-
-def _with_expressions(body: Body, count: int) -> Body:
-    """The body with the first of its expressions only, as trackers of large models use them."""
-    if body.expression_basis is None or body.expression_basis_joints is None or count == len(body.expression_basis):
-        return body
-    return dataclasses.replace(
-        body,
-        expression_basis=body.expression_basis[:count],
-        expression_basis_joints=body.expression_basis_joints[:count],
-        expression_names=body.expression_names[:count],
-    )
-
-
-def split_frames(dataset: VideoDataset, options: VideoFitOptions) -> Split:
-    """Usable frames, evenly thinned to `options.frames`, and the video's last ones apart where some are held out.
-
-    Raises InputError when too few are left or one has no mask.
-    """
-    usable = [number for number, frame in enumerate(dataset.frames) if frame.use]
-    held = math.ceil(options.hold_out * len(usable))
-    train, test = usable[: len(usable) - held], usable[len(usable) - held :]
-    train, test = _thinned(train, options.frames), _thinned(test, EVALUATED)
-    if len(train) < LEAST:
-        apart = f" ({held} held out)" if held else ""
-        raise InputError(
-            f"{len(train)} of {len(dataset)} frames can be fitted to{apart}: a head needs {LEAST} at least, and wants "
-            "hundreds in which it turns and talks. Prepare a longer video."
-        )
-    check_masks(dataset.subset([*train, *test]))
-    return Split(tuple(train), tuple(test))
-
-
-def _thinned(frames: list[int], most: int) -> list[int]:
-    if len(frames) <= most:
-        return frames
-    return [frames[round(place * (len(frames) - 1) / (most - 1))] for place in range(most)]
-
-
-def _check_tracks(dataset: VideoDataset, body: Body, pictures: Pictures) -> None:
-    """Raise InputError when the tracked head lies beside the masked person, before anything is fitted."""
-    height, width = pictures.size
-    found = []
-    for frame in range(0, len(dataset), max(1, len(dataset) // LOOKED_AT)):
-        vertices = body.pose_vertices(dataset.poses[frame], dataset.translations[frame], dataset.expressions[frame])
-        place, depth = pictures.camera(frame).project(vertices)
-        column, row = place.floor().long().unbind(-1)
-        seen = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        found.append(float((pictures.alpha[frame, row[seen], column[seen]] >= 128).sum()) / len(vertices))
-    if sum(found) < BESIDE * len(found):
-        raise InputError(
-            f"The tracked head and the masks do not fit together: {sum(found) / len(found):.0%} of the head lies on "
-            "the person. Look at summary.html or overlay.mp4 of the dataset; where tracks or cameras come from "
-            "elsewhere, check their units (metres) and axes, or make the dataset with `avatars prepare VIDEO`."
-        )
-
-
-def _method(
+def fit_method(
     dataset: VideoDataset, split: Split, options: VideoFitOptions, device: torch.device, seed: int, progress: Progress
 ) -> VideoMethod | NerfaceMethod:
     """The untrained head on its frames."""
@@ -228,7 +139,7 @@ def _method(
     body = checked_body(dataset)
     title = "reading the pictures"
     pictures = load_pictures(some, options.size, lambda done, total: progress.stage(title, done, total))
-    _check_tracks(some, body, pictures)
+    check_tracks(some, body, pictures)
     progress.say(f"{len(some)} frames of {dataset.model}, {pictures.size[1]} x {pictures.size[0]} pixels.")
     torch.manual_seed(seed)
     if options.method == "nerface":
@@ -241,51 +152,6 @@ def _method(
     module = TrackedImavatar(model, some.poses, some.translations, some.expressions).to(device)
     carve_start(module, prior, pictures)
     return VideoMethod(module, prior, pictures, options, progress.say)
-
-
-def optimise_safely(
-    method: VideoMethod | NerfaceMethod, seed: int, device: str, work: Path, resume: bool, progress: Progress
-) -> None:
-    """Run the loop; where the fit diverges, go back to the last checkpoint with half the step sizes.
-
-    Raises InputError when that has not helped `MOST_ROLLBACKS` times.
-    """
-    options, record = method.options, work / "rollbacks.json"
-    every = options.refresh * max(1, round(CHECKPOINT_EVERY / options.refresh))
-    loop = LoopOptions(options.steps, seed, device, options.rates.final, options.clip, every)
-    start = {name: value.detach().clone() for name, value in method.module.state_dict().items()}
-    halvings = _read_halvings(record) if resume else 0
-    while True:
-        method.restart(0.5**halvings)
-        try:
-            optimise(method, loop, work, resume, progress)
-            method.check()
-            return
-        except InputError as error:
-            if not isinstance(error, Diverged) and _is_finite(method.module):
-                raise
-            if halvings == MOST_ROLLBACKS:
-                raise InputError(
-                    f"The fit diverged again after {MOST_ROLLBACKS} retries with smaller steps: {error}. Look at the "
-                    "dataset's overlay.mp4 and masks; if they are good, give a preset with lower `rates`."
-                ) from error
-            halvings += 1
-            progress.say(f"The fit diverged: {error}. Going back to the last checkpoint with half the step sizes.")
-        with replacing(record) as temporary:
-            temporary.write_text(json.dumps({"halvings": halvings}), encoding="utf-8")
-        method.module.load_state_dict(start)
-        resume = True
-
-
-def _read_halvings(record: Path) -> int:
-    try:
-        return min(MOST_ROLLBACKS, max(0, int(json.loads(record.read_text(encoding="utf-8"))["halvings"])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def _is_finite(module: torch.nn.Module) -> bool:
-    return all(bool(parameter.isfinite().all()) for parameter in module.parameters())
 
 
 def _avatar(method: VideoMethod | NerfaceMethod, dataset: VideoDataset, split: Split) -> HeadAvatar:

@@ -25,7 +25,7 @@ CROWN = 0.15
 def carrying_bone(prior: HeadPrior) -> int:
     """The bone that carries the skull and so the hair: the one that weighs most at the head's top.
 
-    FLAME's neck; the root of heads that turn as a whole about it.
+    In FLAME and in the free head that is the neck.
     """
     height = prior.canonical[:, 1]
     top, bottom = float(height.max()), float(height.min())

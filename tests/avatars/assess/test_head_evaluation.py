@@ -14,7 +14,7 @@ from avatars.assess.head_evaluation import (
     usable_frames,
     view_of,
 )
-from avatars.fit.video import split_frames
+from avatars.fit.video_frames import split_frames
 from avatars.fit.video_options import VideoFitOptions
 from body_models import InputError
 from data_prep.video_dataset import read_video_dataset, write_video_dataset

@@ -6,7 +6,7 @@ import torch
 from avatars.fit import fit_video
 from avatars.fit.loop import step_generator
 from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_from_head
-from avatars.fit.video import checked_body
+from avatars.fit.video_frames import checked_body
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
 from avatars.fit.video_report import head_view, likeness

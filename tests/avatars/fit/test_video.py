@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-import avatars.fit.video as module
+import avatars.fit.video_safely as module
 from avatars.fit import fit_video
-from avatars.fit.video import split_frames
+from avatars.fit.video_frames import split_frames
 from avatars.fit.video_method import VideoMethod
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_surface import Diverged

@@ -36,7 +36,7 @@ def with_labels(dataset: VideoDataset, number: int) -> VideoDataset:
     folder.mkdir(exist_ok=True)
     for frame in range(len(dataset)):
         Image.fromarray(np.full((SIZE, SIZE), number, np.uint8)).save(folder / f"{frame}.png")
-    return add_maps(dataset.folder, semantics=folder)
+    return add_maps(folder.parent, semantics=folder)
 
 
 def _numbers() -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from avatars.fit.video import checked_body
+from avatars.fit.video_frames import checked_body
 from avatars.fit.video_method import TrackedImavatar, VideoMethod
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
