@@ -70,7 +70,7 @@ class FitVideo:
     out: Path
     """The avatar file to write; work in progress is kept beside it in OUT.work."""
     preset: str = "fast"
-    """"fast", "paper", or the path of a YAML file with the same keys."""
+    """"fast", "paper", a baseline ("c_net", "d_net", "b_morph", "fwd_skin", "nerface"), or the path of a YAML file."""
     seed: int = 0
     """The same seed on the same machine gives the same avatar."""
     device: str = "auto"

@@ -68,9 +68,14 @@ def fit_video(
     if dataset is not None:  # before earlier work is cleared away
         split_frames(dataset, options)
         checked_body(dataset)
-    if not check_work(work, job, resume):
+    cleared = work.exists()
+    if check_work(work, job, resume):
+        cleared = False
+    else:
         start_work(work, job)
     with Progress(quiet) as progress:
+        if cleared:
+            progress.say(f"Earlier work in {work} was cleared; `--resume` would have gone on with it.")
         dataset = dataset or _prepared(source, work / "dataset", progress)
         split = split_frames(dataset, options)
         method = fit_method(dataset, split, options, target, seed, progress)
