@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +57,17 @@ class LoopOptions:
         check_seed(self.seed)
 
 
-def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, progress: Progress) -> None:
+def optimise(
+    method: Method,
+    options: LoopOptions,
+    folder: Path,
+    resume: bool,
+    progress: Progress,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Minimise a method's losses with Adam; `folder` receives `checkpoint.safetensors` and tensorboard curves.
 
+    `check` is called before each checkpoint; what it raises an error about is not saved.
     Every step draws from a generator seeded by seed and step, so that a resumed run continues the same sequence. Raises
     InputError when the loss or a parameter is no longer finite, or when the folder cannot be written.
     """
@@ -89,6 +97,7 @@ def optimise(method: Method, options: LoopOptions, folder: Path, resume: bool, p
             if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
                 if not all(parameter.isfinite().all() for parameter in method.module.parameters()):
                     raise _diverged("parameters are", step, checkpoint)
+                check()
                 save_checkpoint(checkpoint, method.module, optimiser, step + 1)
     progress.finish(task)
 

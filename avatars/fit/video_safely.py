@@ -34,8 +34,7 @@ def optimise_safely(
     while True:
         method.restart(0.5**halvings)
         try:
-            optimise(method, loop, work, resume, progress)
-            method.check()
+            optimise(method, loop, work, resume, progress, method.check)
             return
         except InputError as error:
             if not isinstance(error, Diverged) and _is_finite(method.module):

@@ -88,6 +88,25 @@ def test_divergence_goes_back_with_half_the_step(talking, tmp_path, monkeypatch,
     assert "half the step sizes" in capsys.readouterr().err
 
 
+def test_a_lost_surface_is_not_saved(talking, tmp_path, monkeypatch):
+    losses, check, seen = VideoMethod.losses, VideoMethod.check, []
+
+    def noted(self, step, generator):
+        seen.append((step, self.rate_factor))
+        return losses(self, step, generator)
+
+    def vanished(self):
+        if len(seen) == 4:
+            with torch.no_grad():
+                self.module.imavatar.geometry.base.fill_(1.0)
+        check(self)
+
+    monkeypatch.setattr(VideoMethod, "losses", noted)
+    monkeypatch.setattr(VideoMethod, "check", vanished)
+    fit(talking, tmp_path / "bob.avatar", steps=4)
+    assert seen == [(step, 1.0) for step in range(4)] + [(step, 0.5) for step in range(2, 4)]
+
+
 def test_divergence_again_and_again_ends_with_advice(talking, tmp_path, monkeypatch):
     def diverging(self, step, generator):
         raise Diverged("the surface is gone")
