@@ -1,9 +1,7 @@
 """Queries on a triangle mesh: closest point, inside or outside, ray casts and surface samples (CPU or CUDA)."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -14,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from body_models.errors import InputError
-from data_prep.warp_runtime import start_warp
+from data_prep.warp_runtime import on_torch_stream, start_warp
 
 PARALLEL_POINTS = 20_000
 """Queries on the CPU with more points than this are split over the cores."""
@@ -94,7 +92,7 @@ class Surface:
             )
         _check_finite(vertices, "vertices")
         self.vertices.copy_(vertices.detach())
-        with _on_torch_stream(self.device):
+        with on_torch_stream(self.device):
             for mesh in (self._mesh, self._solid):
                 if mesh is not None:
                     mesh.refit()
@@ -161,7 +159,7 @@ class Surface:
         return points.detach().to(self.device, torch.float32).contiguous()
 
     def _warp_mesh(self, solid: bool) -> Any:
-        with _on_torch_stream(self.device):
+        with on_torch_stream(self.device):
             arrays = (_as_warp(self.vertices), _as_warp(self._warp_faces))
             return start_warp().Mesh(*arrays, support_winding_number=solid)
 
@@ -183,7 +181,7 @@ class Surface:
             with ThreadPoolExecutor(len(starts)) as pool:
                 list(pool.map(launch_rows, starts, [min(start + step, count) for start in starts]))
             return
-        with _on_torch_stream(self.device):
+        with on_torch_stream(self.device):
             launch_rows(0, count)
 
 
@@ -199,17 +197,6 @@ def _kernels() -> ModuleType:
 
 def _core_count() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-@contextmanager
-def _on_torch_stream(device: torch.device) -> Iterator[None]:
-    """Order Warp's work with torch's on a CUDA device; nothing to do on the CPU."""
-    if device.type != "cuda":
-        yield
-        return
-    warp = start_warp()
-    with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
-        yield
 
 
 def _as_warp(tensor: Tensor) -> Any:

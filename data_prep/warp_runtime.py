@@ -27,6 +27,17 @@ def start_warp() -> ModuleType:
 
 
 @contextmanager
+def on_torch_stream(device: torch.device) -> Iterator[None]:
+    """Launch in order with torch's own work on CUDA; nothing to do on the CPU."""
+    if device.type != "cuda":
+        yield
+        return
+    warp = start_warp()
+    with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
+        yield
+
+
+@contextmanager
 def _muted_native_stderr() -> Iterator[None]:
     """Silence the process's file descriptor 2, which compiled code writes to behind Python's back."""
     try:

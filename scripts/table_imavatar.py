@@ -26,11 +26,13 @@ import torch
 import yaml
 from imavatar_tables import ROWS, collect, tables
 
-from avatars.assess.head_evaluation import MOST, finite, held_out_frames, means, thinned, view_of
+from avatars.assess.head_evaluation import MOST, finite, held_out_frames, means
 from avatars.assess.head_scores import SIZE, HeadScores, score_head
 from avatars.assess.head_truth import field_errors, true_normals
 from avatars.fit.loop import make_fabric
 from avatars.fit.video import fit_video
+from avatars.fit.video_frames import thinned
+from avatars.fit.video_report import view_of
 from avatars.models.file import load_avatar
 from body_models import InputError
 from data_prep.atomic import replacing

@@ -8,23 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from avatars.assess.head_report import Report
-from avatars.assess.head_scores import SIZE, FrameScores, HeadScores, Reference, Render, check_size, score_head
+from avatars.assess.head_scores import SIZE, FrameScores, HeadScores, Reference, check_size, score_head
 from avatars.fit.progress import Progress
+from avatars.fit.video_frames import thinned
 from avatars.fit.video_rays import check_masks
-from avatars.fit.video_report import HeadView
+from avatars.fit.video_report import HeadView, view_of
 from avatars.models.head_avatar import HeadAvatar
-from avatars.models.nerface_avatar import NerfaceAvatar
 from body_models import InputError
 from body_models.parameters import unknown_name
 from data_prep.atomic import replacing
-from data_prep.camera import Camera
 from data_prep.other_datasets import read_any_dataset
-from data_prep.pictures.mesh import linear_to_srgb
 from data_prep.video_dataset import VideoDataset
 
 HELD_OUT = 0.2
@@ -111,22 +105,6 @@ def evaluate_head(
     return found
 
 
-def view_of(avatar: HeadAvatar, exact: bool = True) -> Render:
-    """How `score_head` has a head drawn: its surface traced, or its mesh; a volume with as many samples as usual."""
-    exact = exact and not isinstance(avatar, NerfaceAvatar)
-
-    def render(
-        pose: Float[Tensor, "bone 3"],
-        translation: Float[Tensor, "3"],
-        expression: Float[Tensor, "expression"],
-        camera: Camera,
-    ) -> HeadView:
-        image = avatar.pose(expression, pose, translation).render(camera, exact=exact)
-        return HeadView(linear_to_srgb(image.rgb), image.mask, image.normal)
-
-    return torch.no_grad()(render)
-
-
 def check_fitting(avatar: HeadAvatar, dataset: VideoDataset) -> None:
     """Raise InputError unless the dataset tracks a head with the model and expressions of this avatar."""
     if dataset.kind != "head":
@@ -157,13 +135,6 @@ def held_out_frames(dataset: VideoDataset) -> list[int]:
     """The last fifth of the usable frames: those that a fit with `evaluate` does not see."""
     usable = usable_frames(dataset)
     return usable[len(usable) - math.ceil(HELD_OUT * len(usable)) :]
-
-
-def thinned(frames: Sequence[int], most: int) -> list[int]:
-    """So many of the frames at most, evenly chosen with the first and the last."""
-    if len(frames) <= most:
-        return list(frames)
-    return [frames[round(place * (len(frames) - 1) / max(most - 1, 1))] for place in range(most)]
 
 
 def picture_table(scores: HeadScores) -> list[str]:

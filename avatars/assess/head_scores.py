@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from torch import Tensor
 
 from avatars.assess.face_landmarks import FaceDetector, Points, detector_missing, mean_distance, own_error
-from avatars.fit.video_report import HeadView
+from avatars.fit.video_report import HeadView, Render
 from avatars.image_metrics import (
     hull_region,
     lpips_missing,
@@ -28,9 +27,6 @@ from data_prep.video_dataset import VideoDataset
 SIZE = 256
 """Longer side of the pictures that are compared, as published (pixels)."""
 SMALLEST, LARGEST = 32, 2048
-
-Render = Callable[[Float[Tensor, "bone 3"], Float[Tensor, "3"], Float[Tensor, "expression"], Camera], HeadView]
-"""Pose (axis-angle, radians), translation (metres), expression and camera to what the camera sees."""
 
 
 @dataclass(frozen=True)

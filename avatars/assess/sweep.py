@@ -18,7 +18,7 @@ from avatars.assess.sweep_surface import (
     stretch_around,
     torn_picture,
 )
-from avatars.fit.video_surface import posed_vertices, surface_mesh
+from avatars.fit.video_surface import surface_mesh
 from avatars.models.head_avatar import HeadAvatar
 from avatars.models.head_prior import HeadPrior
 from body_models import Body, InputError
@@ -156,8 +156,8 @@ class SweptHead:
         """The avatar's surface in a pose, at the origin."""
         model = self.avatar.model
         values = pose.expression.to(model.joints), pose.rotation.to(model.joints)
-        field = model.deformation(values[1][None], torch.zeros_like(model.joints[:1]), values[0][None])
-        return Surface(posed_vertices(self.mesh, field)[0], self.mesh.faces)
+        surface = model.posed(values[1][None], torch.zeros_like(model.joints[:1]), values[0][None])
+        return Surface(surface.placed(self.mesh.vertices)[1][0], self.mesh.faces)
 
     def model_posed(self, pose: SweepPose) -> Surface:
         """The tracked model's surface in a pose, at the origin."""

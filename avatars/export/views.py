@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models import InputError
+from body_models.skeleton import rotation_matrices
 from data_prep.camera import Camera
 
 STEEPEST = 80.0
@@ -48,14 +49,8 @@ def orbited(camera: Camera, pivot: Float[Tensor, "3"], yaw: float, pitch: float)
     """
     right = camera.camera_from_world[0, :3]
     up = torch.tensor([0.0, 1.0, 0.0]).to(right)
-    turn = _turn(up, yaw) @ _turn(right, -pitch)
+    around, above = rotation_matrices(torch.stack([yaw * up, -pitch * right]))
+    turn = around @ above
     moved = torch.eye(4).to(right)
     moved[:3, :3], moved[:3, 3] = turn.T, pivot - turn.T @ pivot
     return Camera(camera.intrinsics, camera.camera_from_world @ moved, camera.width, camera.height)
-
-
-def _turn(axis: Float[Tensor, "3"], angle: float) -> Float[Tensor, "3 3"]:
-    x, y, z = axis.tolist()
-    cross = torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    turn = torch.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-    return turn.to(axis)

@@ -4,12 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avatars.fields.grid import GridSpec, interpolate_with_slopes
+from avatars.fields.grid import GridSpec
 from avatars.fields.patches import PatchedGrid
 from avatars.fields.reading import Grid, read, read_with_slopes
 from body_models.errors import InputError
-
-__all__ = ["FeatureGrids", "interpolate_with_slopes", "smooth_slopes", "spacing_at", "with_smooth_slopes"]
 
 MOST_ROWS = 17
 """A table has at most two to this power rows; a surface touches few enough nodes of a fine grid to share them."""
@@ -58,20 +56,13 @@ class FeatureGrids(nn.Module):
         return list(zip(self.specs, self.tables, shared, strict=True))
 
 
-def smooth_slopes(
-    grid: Grid, table: Float[Tensor, "row channel"], points: Float[Tensor, "point 3"], mended: bool = False
-) -> Float[Tensor, "point 3 channel"]:
-    """Differences over half a spacing to either side: derivatives that, unlike the exact ones, pass smoothly on.
-
-    They are the derivatives of the field averaged over one cell's width (per metre); `mended` as for `read`.
-    """
-    return with_smooth_slopes(grid, table, points, mended)[1]
-
-
 def with_smooth_slopes(
     grid: Grid, table: Float[Tensor, "row channel"], points: Float[Tensor, "point 3"], mended: bool = False
 ) -> tuple[Float[Tensor, "point channel"], Float[Tensor, "point 3 channel"]]:
-    """Values at points with their `smooth_slopes`."""
+    """Values at points, and differences over half a spacing to either side: derivatives that pass smoothly on.
+
+    They are the exact derivatives of the field averaged over one cell's width (per metre); `mended` as for `read`.
+    """
     spacing = spacing_at(grid, points)[:, None, None]
     steps = 0.5 * spacing * torch.eye(3).to(points)
     middle = points[:, None]

@@ -1,16 +1,15 @@
 """Launch Warp kernels over points: at once on CUDA, on the CPU by all cores."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from data_prep.warp_runtime import start_warp
+from data_prep.warp_runtime import on_torch_stream, start_warp
 
 PARALLEL_POINTS = 256
 """A slice for one core has at least as many points as this."""
@@ -34,17 +33,6 @@ def on_all_cores(kernel: Any, run: Callable[[int, int], None], count: int, devic
     kernel.module.load("cpu")  # compiled once, before the threads want it
     bounds = [count * i // slices for i in range(slices + 1)]
     list(_pool().map(run, bounds[:-1], bounds[1:]))
-
-
-@contextmanager
-def on_torch_stream(device: torch.device) -> Iterator[None]:
-    """Launch in order with torch's own work on CUDA; nothing to do on the CPU."""
-    if device.type != "cuda":
-        yield
-        return
-    warp = start_warp()
-    with warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(device))):
-        yield
 
 
 def as_warp(tensor: Tensor, kind: Any) -> Any:

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatars.fields.grid import GridSpec, interpolate, interpolate_with_slopes
-from avatars.fields.launches import as_warp, on_all_cores, on_torch_stream
+from avatars.fields.launches import as_warp, on_all_cores
 from avatars.fields.patches import PatchedGrid
-from data_prep.warp_runtime import start_warp
+from data_prep.warp_runtime import on_torch_stream, start_warp
 
 Grid = GridSpec | PatchedGrid
 Slopes = Float[Tensor, "point 3 channel"] | None

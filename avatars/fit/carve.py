@@ -46,12 +46,14 @@ def carve_start(module: TrackedImavatar, prior: HeadPrior, pictures: Pictures) -
     if not isinstance(geometry, GridGeometry):
         return
     nodes, head = geometry.base_grid.nodes().to(model.joints), geometry.at_nodes()[:, 0]
-    room = torch.minimum(_hair_room(prior, nodes, head), _shoulder_room(prior, nodes))
-    wanted = ((room < 0) & (head > -BENEATH)).nonzero()[:, 0]
+    hair, neck = _hair_room(prior, nodes, head), _neck(prior)
+    below = torch.maximum((nodes[:, 2] - neck[2]).abs() - CHEST, nodes[:, 1] - (neck[1] + ABOVE_NECK))
+    wanted = ((torch.minimum(hair, below) < 0) & (head > -BENEATH)).nonzero()[:, 0]
     some = torch.linspace(0, len(pictures) - 1, min(VIEWS, len(pictures))).round().long()
     hull = torch.full_like(head, torch.inf)
     hull[wanted] = hull_distance(module, nodes[wanted], pictures, some)
-    carved = torch.minimum(torch.maximum(hull, _hair_room(prior, nodes, head)), _shoulders(prior, nodes, hull))
+    shoulders = torch.maximum(below, _inflated(hull, nodes[:, 2] - neck[2]))
+    carved = torch.minimum(torch.maximum(hull, hair), shoulders)
     smooth = smoothed_on_grid(torch.minimum(head, carved)[:, None], geometry.base_grid)[:, 0]
     geometry.start_from(torch.where(carved < head, smooth, head))
 
@@ -88,7 +90,8 @@ def _outline_distance(pictures: Pictures, frame: int) -> Float[Tensor, "height w
 
 def _hair_room(prior: HeadPrior, nodes: Float[Tensor, "node 3"], head: Float[Tensor, "node"]) -> Float[Tensor, "node"]:
     """Negative where hair may be: near the head, but not in front of the face, less so the lower (metres)."""
-    eyes = prior.body.joints[-2:].mean(0)
+    joints, names = prior.body.joints, prior.body.skeleton.joint_names
+    eyes = joints[[bone for bone, name in enumerate(names) if name.endswith("_eye")] or [names.index("jaw")]].mean(0)
     middle = torch.stack([eyes[0], eyes[1], prior.canonical[:, 2].mean()])
     forward = torch.nn.functional.normalize(nodes - middle, dim=1)[:, 2]
     up = ((nodes[:, 1] - eyes[1]) / HAIRLINE).clamp(0, 1)
@@ -103,15 +106,7 @@ def _neck(prior: HeadPrior) -> Float[Tensor, "3"]:
     return prior.canonical[loop.unique()].mean(0) if len(loop) else prior.body.joints[0]
 
 
-def _shoulder_room(prior: HeadPrior, nodes: Float[Tensor, "node 3"]) -> Float[Tensor, "node"]:
-    """Negative where neck and shoulders may be (metres)."""
-    neck = _neck(prior)
-    return torch.maximum((nodes[:, 2] - neck[2]).abs() - CHEST, nodes[:, 1] - (neck[1] + ABOVE_NECK))
-
-
-def _shoulders(prior: HeadPrior, nodes: Float[Tensor, "node 3"], hull: Float[Tensor, "node"]) -> Float[Tensor, "node"]:
-    """Distance from the masks' hull below the chin, inflated about the neck's plane (metres)."""
+def _inflated(hull: Float[Tensor, "node"], depth: Float[Tensor, "node"]) -> Float[Tensor, "node"]:
+    """Distance from the masks' hull (metres), made as deep to both sides of a plane as it is wide, to `CHEST`."""
     from_edge = (1 + hull / CHEST).clamp(0, 1)
-    thickness = CHEST * (1 - from_edge.square()).sqrt()
-    slab = (nodes[:, 2] - _neck(prior)[2]).abs() - thickness
-    return torch.stack([hull, slab, _shoulder_room(prior, nodes)]).amax(0)
+    return torch.maximum(hull, depth.abs() - CHEST * (1 - from_edge.square()).sqrt())

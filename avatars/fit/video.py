@@ -17,7 +17,7 @@ from avatars.fit.video_frames import Split, check_tracks, checked_body, split_fr
 from avatars.fit.video_method import TrackedImavatar, VideoMethod
 from avatars.fit.video_options import LARGEST, SMALLEST, VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
-from avatars.fit.video_report import Likeness, likeness
+from avatars.fit.video_report import Likeness, likeness, view_of
 from avatars.fit.video_safely import optimise_safely
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models.avatar import AvatarInfo
@@ -80,23 +80,20 @@ def fit_video(
         split = split_frames(dataset, options)
         method = fit_method(dataset, split, options, target, seed, progress)
         optimise_safely(method, seed, device, work, resume, progress)
-        if split.test:
-            found = held_out_likeness(method.module, dataset, split, options)
-            progress.say(f"Held-out frames: {found.psnr:.1f} dB inside the mask, overlap with it {found.iou:.3f}.")
         avatar = _avatar(method, dataset, split)
+        if split.test:
+            found = held_out_likeness(avatar, dataset, split, options)
+            progress.say(f"Held-out frames: {found.psnr:.1f} dB inside the mask, overlap with it {found.iou:.3f}.")
         save(avatar, out)
         progress.say(f"Avatar written to {out} after {time.monotonic() - started:.0f} s; working files are in {work}.")
     return avatar
 
 
-def held_out_likeness(
-    module: TrackedImavatar | TrackedNerface, dataset: VideoDataset, split: Split, options: VideoFitOptions
-) -> Likeness:
+def held_out_likeness(avatar: HeadAvatar, dataset: VideoDataset, split: Split, options: VideoFitOptions) -> Likeness:
     """How like the held-out frames the head is, posed as they were tracked."""
-    some, device = dataset.subset(split.test), module.poses.device
+    some = dataset.subset(split.test)
     pictures = load_pictures(some, options.size)
-    tracks = (some.poses.to(device), some.translations.to(device), some.expressions.to(device))
-    return likeness(module.model, *tracks, pictures)
+    return likeness(view_of(avatar), some.poses, some.translations, some.expressions, pictures)
 
 
 def _options(preset: str, steps: int | None, size: int | None, evaluate: bool) -> VideoFitOptions:

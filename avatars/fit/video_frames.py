@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from avatars.fit.video_options import VideoFitOptions
@@ -59,7 +60,7 @@ def split_frames(dataset: VideoDataset, options: VideoFitOptions) -> Split:
     usable = [number for number, frame in enumerate(dataset.frames) if frame.use]
     held = math.ceil(options.hold_out * len(usable))
     train, test = usable[: len(usable) - held], usable[len(usable) - held :]
-    train, test = _thinned(train, options.frames), _thinned(test, EVALUATED)
+    train, test = thinned(train, options.frames), thinned(test, EVALUATED)
     if len(train) < LEAST:
         apart = f" ({held} held out)" if held else ""
         raise InputError(
@@ -70,10 +71,11 @@ def split_frames(dataset: VideoDataset, options: VideoFitOptions) -> Split:
     return Split(tuple(train), tuple(test))
 
 
-def _thinned(frames: list[int], most: int) -> list[int]:
+def thinned(frames: Sequence[int], most: int) -> list[int]:
+    """So many of the frames at most, evenly chosen with the first and the last."""
     if len(frames) <= most:
-        return frames
-    return [frames[round(place * (len(frames) - 1) / (most - 1))] for place in range(most)]
+        return list(frames)
+    return [frames[round(place * (len(frames) - 1) / max(most - 1, 1))] for place in range(most)]
 
 
 def check_tracks(dataset: VideoDataset, body: Body, pictures: Pictures) -> None:

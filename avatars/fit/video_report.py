@@ -1,5 +1,6 @@
 """How like the held-out end of a video a fitted head is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,14 +9,10 @@ from torch import Tensor
 
 from avatars.fit.video_losses import psnr
 from avatars.fit.video_rays import Pictures
-from avatars.fit.video_surface import surface_mesh
-from avatars.models.imavatar import Imavatar
-from avatars.models.nerface import Nerface
-from avatars.models.nerface_picture import volume_picture
-from avatars.render import Proxy, TraceOptions, trace
+from avatars.models.head_avatar import HeadAvatar
+from avatars.models.nerface_avatar import NerfaceAvatar
 from data_prep.camera import Camera
-
-RAYS_AT_ONCE = 16_384
+from data_prep.pictures.mesh import linear_to_srgb
 
 
 @dataclass(frozen=True)
@@ -29,36 +26,24 @@ class HeadView:
     """Unit, world space; zero where the head is not."""
 
 
-@torch.no_grad()
-def head_view(
-    model: Imavatar | Nerface,
-    pose: Float[Tensor, "bone 3"],
-    translation: Float[Tensor, "3"],
-    expression: Float[Tensor, "expression"],
-    camera: Camera,
-    resolution: int = 96,
-) -> HeadView:
-    """What the rays of all pixels, one each, see of a surface (traced) or of a volume."""
-    if isinstance(model, Nerface):
-        seen = volume_picture(model, pose, translation, expression, camera)
-        return HeadView(seen.rgb, seen.opacity, seen.normal)
-    mesh = surface_mesh(model, resolution)
-    surface = model.posed(pose[None], translation[None], expression[None])
-    own, posed = surface.placed(mesh.vertices)
-    proxy = Proxy(own, mesh.faces, posed)
-    options = TraceOptions(misses=False)
-    origins, directions = (values.reshape(-1, 3).to(pose) for values in camera.rays())
-    rgb, normal = torch.ones_like(directions), torch.zeros_like(directions)
-    mask = torch.zeros_like(directions[:, 0])
-    for some in torch.arange(len(directions), device=pose.device).split(RAYS_AT_ONCE):
-        frame = torch.zeros_like(some)
-        hits = trace(origins[some], directions[some], frame, surface, proxy, options)
-        hit = some[hits.hit]
-        shade = surface.shade(hits.canonical[hits.hit], frame[: len(hit)])
-        rgb[hit], normal[hit] = shade.colours, shade.normals
-        mask[hit] = 1.0
-    shape = (camera.height, camera.width)
-    return HeadView(rgb.unflatten(0, shape), mask.unflatten(0, shape), normal.unflatten(0, shape))
+Render = Callable[[Float[Tensor, "bone 3"], Float[Tensor, "3"], Float[Tensor, "expression"], Camera], HeadView]
+"""Draws a head in a pose (radians), at a place (metres), with an expression, as a camera sees it."""
+
+
+def view_of(avatar: HeadAvatar, exact: bool = True) -> Render:
+    """How a head is drawn to be compared: its surface traced, or its mesh; a volume with as many samples as usual."""
+    exact = exact and not isinstance(avatar, NerfaceAvatar)
+
+    def render(
+        pose: Float[Tensor, "bone 3"],
+        translation: Float[Tensor, "3"],
+        expression: Float[Tensor, "expression"],
+        camera: Camera,
+    ) -> HeadView:
+        image = avatar.pose(expression, pose, translation).render(camera, exact=exact)
+        return HeadView(linear_to_srgb(image.rgb), image.mask, image.normal)
+
+    return torch.no_grad()(render)
 
 
 @dataclass(frozen=True)
@@ -72,7 +57,7 @@ class Likeness:
 
 
 def likeness(
-    model: Imavatar | Nerface,
+    render: Render,
     poses: Float[Tensor, "frame bone 3"],
     translations: Float[Tensor, "frame 3"],
     expressions: Float[Tensor, "frame expression"],
@@ -81,7 +66,7 @@ def likeness(
     """Render each frame and compare it with its picture."""
     ratios, overlaps = [], []
     for frame in range(len(pictures)):
-        view = head_view(model, poses[frame], translations[frame], expressions[frame], pictures.camera(frame))
+        view = render(poses[frame], translations[frame], expressions[frame], pictures.camera(frame))
         shown = pictures.rgb[frame].to(view.rgb) / 255
         person = (pictures.alpha[frame].to(view.rgb) > 127).float()
         ratios.append(psnr(view.rgb, shown, person))

@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avatars.deform.skinning import DeformationField, forward_skin
 from avatars.fields.patches import PatchedGrid
 from avatars.meshing import TriangleMesh, extract_surface
 from avatars.models.imavatar import Imavatar
@@ -43,14 +42,6 @@ def surface_mesh(model: Imavatar, resolution: int) -> TriangleMesh:
         raise Diverged(f"the surface is gone ({error})") from error
 
 
-@torch.no_grad()
-def posed_vertices(mesh: TriangleMesh, deformation: DeformationField) -> Float[Tensor, "frame vertex 3"]:
-    """The vertices of a canonical mesh in all poses of a deformation."""
-    count, vertices = len(deformation.posed_from_canonical), mesh.vertices
-    frame = torch.arange(count, device=vertices.device).repeat_interleave(len(vertices))
-    return forward_skin(deformation, vertices.repeat(count, 1), frame).unflatten(0, (count, -1))
-
-
 def smoothed_on_grid(values: Float[Tensor, "node channel"], grid: PatchedGrid) -> Float[Tensor, "node channel"]:
     """Values averaged over neighbouring nodes, a few spacings wide.
 
@@ -75,8 +66,7 @@ def _mean_of_three(values: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, 
 
 def area(mesh: TriangleMesh) -> float:
     """Sum of all triangles (square metres)."""
-    a, b, c = mesh.vertices[mesh.faces].unbind(1)
-    return float(torch.linalg.cross(b - a, c - a).norm(dim=1).sum()) / 2
+    return float(mesh.to_trimesh().area)
 
 
 def check_rags(mesh: TriangleMesh, first: float) -> None:

@@ -6,7 +6,7 @@ import torch
 from avatars.fit.carve import carve_start, hull_distance
 from avatars.fit.video_method import TrackedImavatar
 from avatars.fit.video_rays import load_pictures
-from avatars.fit.video_surface import posed_vertices, surface_mesh
+from avatars.fit.video_surface import surface_mesh
 from avatars.models.head_start import imavatar_from_prior
 from avatars.models.imavatar_options import ImavatarOptions
 from data_prep.surface import Surface
@@ -66,7 +66,7 @@ def seen(module, pictures, frame):
     """What a picture shows of the person, and what of the surface."""
     tracks = (values[frame : frame + 1] for values in (module.poses, module.translations, module.expressions))
     mesh = surface_mesh(module.imavatar, 64)
-    (posed,) = posed_vertices(mesh, module.imavatar.posed(*tracks).deformation)
+    (posed,) = module.imavatar.posed(*tracks).placed(mesh.vertices)[1]
     rays = pictures.at(torch.tensor([frame]), torch.arange(SIZE * SIZE)[None])
     return rays.alpha > 0.5, Surface(posed, mesh.faces).cast(rays.origins, rays.directions).face >= 0
 

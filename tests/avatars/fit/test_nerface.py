@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,11 @@ from avatars.fit.nerface_method import NerfaceMethod, TrackedNerface, nerface_fr
 from avatars.fit.video_frames import checked_body
 from avatars.fit.video_options import VideoFitOptions, load_video_preset
 from avatars.fit.video_rays import load_pictures
-from avatars.fit.video_report import head_view, likeness
+from avatars.fit.video_report import likeness, view_of
 from avatars.fit.video_surface import Diverged
+from avatars.models.avatar import AvatarInfo
 from avatars.models.file import load_avatar
+from avatars.models.head_avatar import HeadTracks
 from avatars.models.head_start import head_box
 from avatars.models.imavatar_options import ImavatarOptions
 from avatars.models.nerface_avatar import NerfaceAvatar
@@ -73,10 +76,12 @@ def test_it_learns_the_person(method):
     for name in ("colour", "mask"):
         assert sum(t[name] for t in lasts[-5:]) < 0.6 * sum(t[name] for t in firsts)
     module, pictures = method.module, method.pictures
-    found = likeness(module.nerface, *(values.detach() for values in module.corrected()), pictures)
+    tracks = [values.detach() for values in module.corrected()]
+    render = view_of(NerfaceAvatar(copy.deepcopy(module.nerface), HeadTracks(*tracks), AvatarInfo((), "anny-head")))
+    found = likeness(render, *tracks, pictures)
     assert found.iou > 0.5
     assert found.psnr > 10
-    view = head_view(module.nerface, *(values[0].detach() for values in module.corrected()), pictures.camera(0))
+    view = render(*(values[0] for values in tracks), pictures.camera(0))
     assert view.rgb.shape == (SIZE, SIZE, 3)
     lengths = view.normal.norm(dim=-1)
     assert ((lengths < 1e-6) | ((lengths - 1).abs() < 1e-4)).all()
