@@ -28,6 +28,7 @@ from avatars.models.head_start import imavatar_from_prior
 from body_models import InputError
 from data_prep.other_datasets import read_any_dataset
 from data_prep.prepare import prepare_video
+from data_prep.video.frames import open_frames
 from data_prep.video.image_folder import SUFFIXES
 from data_prep.video_dataset import VideoDataset
 from data_prep.video_dataset_files import INDEX, TRACKS
@@ -65,7 +66,9 @@ def fit_video(
     job = Job(str(source), None, preset, seed, options.steps, "m", "y", _lasting(options))
     started = time.monotonic()
     dataset = read_any_dataset(source) if _is_dataset(source) else None
-    if dataset is not None:  # before earlier work is cleared away
+    if dataset is None:  # all this before earlier work is cleared away
+        open_frames(source)
+    else:
         split_frames(dataset, options)
         checked_body(dataset)
     cleared = work.exists()
@@ -83,7 +86,10 @@ def fit_video(
         avatar = _avatar(method, dataset, split)
         if split.test:
             found = held_out_likeness(avatar, dataset, split, options)
-            progress.say(f"Held-out frames: {found.psnr:.1f} dB inside the mask, overlap with it {found.iou:.3f}.")
+            progress.say(
+                f"Held-out frames: {found.psnr:.1f} dB over the whole person, overlap with the mask {found.iou:.3f}; "
+                "`avatars evaluate` tells of the face alone."
+            )
         save(avatar, out)
         progress.say(f"Avatar written to {out} after {time.monotonic() - started:.0f} s; working files are in {work}.")
     return avatar

@@ -107,6 +107,17 @@ def test_a_lost_surface_is_not_saved(talking, tmp_path, monkeypatch):
     assert seen == [(step, 1.0) for step in range(4)] + [(step, 0.5) for step in range(2, 4)]
 
 
+def test_a_source_that_is_no_video_leaves_earlier_work_alone(tmp_path):
+    out, source = tmp_path / "bob.avatar", tmp_path / "talk.mp4"
+    kept = tmp_path / "bob.avatar.work" / "job.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    source.write_text("no video")
+    with pytest.raises(InputError, match="no video that can be read"):
+        fit_video(source, out, quiet=True)
+    assert kept.read_text() == "{}"
+
+
 def test_divergence_again_and_again_ends_with_advice(talking, tmp_path, monkeypatch):
     def diverging(self, step, generator):
         raise Diverged("the surface is gone")
