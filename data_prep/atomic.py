@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from body_models.errors import InputError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)*")
 
 
 @contextmanager
@@ -30,6 +33,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise InputError(f"Cannot write {path}: {reason}. Choose another place, or make room there.") from error
     finally:
         _remove(temporary)
+
+
+def remove_leftovers(folder: Path | str) -> None:
+    """Delete the temporary names that a killed run left in a folder and below; nobody else may be writing there."""
+    for path in sorted(Path(folder).rglob(".*")):
+        if _TEMPORARY.fullmatch(path.name):
+            _remove(path)
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

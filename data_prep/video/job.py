@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from body_models.errors import InputError
-from data_prep.atomic import replacing
+from data_prep.atomic import remove_leftovers, replacing
 
 WORK = "work"
 """Folder inside the dataset's folder that holds work in progress."""
@@ -55,6 +55,7 @@ def open_work(out: Path, job: Job, resume: bool, overwrite: bool) -> tuple[Path,
             "to start anew."
         )
     if not changed:
+        remove_leftovers(out)
         return work, True
     _write_record(record, {})  # so that the folder is known to be ours if clearing it is interrupted
     _clear(out)
