@@ -1,8 +1,9 @@
-"""Animatable implicit human avatars from body scans and videos of heads: fit, animate, export.
+"""Animatable implicit human avatars from body scans, videos of heads or a prior of people: fit, animate, export.
 
     import avatars
     avatar = avatars.load("alice.avatar")
     avatars.animate(avatar, "walk.bvh", "walk.mp4")
+    stranger = avatars.load_prior().sample(1, seed=3)[0].avatar()
 
 The names below are imported when they are first used, so that `import avatars` costs nothing.
 """
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avatars.export import VideoOptions, View, animate, drive, export, head_camera
-    from avatars.fit import evaluate, fit_scans, fit_video
-    from avatars.models import Avatar, PosedAvatar, load, load_head, save
+    from avatars.fit import evaluate, fit_scans, fit_video, train_prior
+    from avatars.models import Avatar, Person, PosedAvatar, Prior, load, load_head, load_prior, save
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Avatar",
+    "Person",
     "PosedAvatar",
+    "Prior",
     "VideoOptions",
     "View",
     "animate",
@@ -31,12 +34,16 @@ __all__ = [
     "head_camera",
     "load",
     "load_head",
+    "load_prior",
     "save",
+    "train_prior",
 ]
 
 _HOMES = {
     "Avatar": "avatars.models",
+    "Person": "avatars.models",
     "PosedAvatar": "avatars.models",
+    "Prior": "avatars.models",
     "VideoOptions": "avatars.export",
     "View": "avatars.export",
     "animate": "avatars.export",
@@ -47,7 +54,9 @@ _HOMES = {
     "head_camera": "avatars.export",
     "load": "avatars.models",
     "load_head": "avatars.models",
+    "load_prior": "avatars.models",
     "save": "avatars.models",
+    "train_prior": "avatars.fit",
 }
 
 

@@ -56,13 +56,13 @@ def dress(body: Body, random: np.random.Generator) -> Garments:
     """Cover a body at rest with clothes; the folds are random."""
     mesh = _outer_skin(body)
     for _ in range(3):
-        mesh = split_long_edges(mesh, EDGE_LENGTH, _is_coarse(mesh, body))
+        mesh = split_long_edges(mesh, EDGE_LENGTH, is_coarse(mesh, body))
     mesh, part = _cut_garments(_soften(mesh, body), body)
     mean = neighbour_mean(mesh.faces, len(mesh.values))
     weights = smooth(mesh.values[:, 3:], mean, part != Part.SKIN, 30)
     covered = (part != Part.SKIN) & (part != Part.SHOES)
     skin = Mesh(low_pass(mesh.points, mean, covered & (mean @ covered > 0.999), 80), mesh.faces)
-    normals = _smooth_normals(skin, part, mean)
+    normals = smooth_normals(skin, part, mean)
     points = _drape(skin, part, normals, body, random, mean)
     return Garments(points, mesh.faces, weights / weights.sum(1, keepdims=True), normals, part)
 
@@ -71,7 +71,7 @@ def _outer_skin(body: Body) -> Mesh:
     """The largest connected part of the body, its mouth and eye sockets closed by a smooth sheet."""
     points, faces = body.vertices.double().numpy(), body.faces.numpy()
     values = np.concatenate([points, body.skinning_weights.double().numpy()], axis=1)
-    hidden = _is_hidden(body)
+    hidden = is_hidden(body)
     mean = neighbour_mean(faces, len(points))
     _, component = connected_components(mean, directed=False)
     values[:, :3] = smooth(points, mean, hidden, 400)
@@ -80,7 +80,7 @@ def _outer_skin(body: Body) -> Mesh:
     return Mesh(values[kept], index[faces[kept[faces[:, 0]]]])
 
 
-def _is_hidden(body: Body) -> Bool[np.ndarray, "vertex"]:
+def is_hidden(body: Body) -> Bool[np.ndarray, "vertex"]:
     """Head vertices from which next to no ray reaches the open: mouth, eye sockets, nostrils."""
     surface = Surface(body.vertices, body.faces)
     head = (body.skinning_weights[:, body.skeleton.index("head")] > 0.5).nonzero()[:, 0]
@@ -95,7 +95,7 @@ def _is_hidden(body: Body) -> Bool[np.ndarray, "vertex"]:
     return hidden
 
 
-def _bone_share(values: Float[np.ndarray, "vertex channel"], body: Body, *names: str) -> Float[np.ndarray, "vertex"]:
+def bone_share(values: Float[np.ndarray, "vertex channel"], body: Body, *names: str) -> Float[np.ndarray, "vertex"]:
     """Share of the given bones (on both sides) in each vertex's skinning weights."""
     return sum(
         (values[:, 3 + i] for i, joint in enumerate(body.skeleton.joint_names) if joint.split("_")[-1] in names),
@@ -103,14 +103,15 @@ def _bone_share(values: Float[np.ndarray, "vertex channel"], body: Body, *names:
     )
 
 
-def _is_coarse(mesh: Mesh, body: Body) -> Bool[np.ndarray, "vertex"]:
-    face = (_bone_share(mesh.values, body, "head") > 0.5) & (_hair(mesh, body) < -0.01)
-    return ~face & (_bone_share(mesh.values, body, "hand", "wrist") < 0.5)
+def is_coarse(mesh: Mesh, body: Body) -> Bool[np.ndarray, "vertex"]:
+    """What clothes may cover: all but the face and the hands."""
+    face = (bone_share(mesh.values, body, "head") > 0.5) & (_hair(mesh, body) < -0.01)
+    return ~face & (bone_share(mesh.values, body, "hand", "wrist") < 0.5)
 
 
 def _soften(mesh: Mesh, body: Body) -> Mesh:
     """Round the facets that halving long edges left."""
-    moving = _is_coarse(mesh, body)
+    moving = is_coarse(mesh, body)
     points = low_pass(mesh.points, neighbour_mean(mesh.faces, len(mesh.values)), moving, 4)
     return Mesh(np.concatenate([points, mesh.values[:, 3:]], axis=1), mesh.faces)
 
@@ -119,17 +120,17 @@ def _cut_garments(mesh: Mesh, body: Body) -> tuple[Mesh, Int[np.ndarray, "vertex
     """Cut the skin along all hems and detach the covered parts; returns the mesh and each vertex's part."""
     part = np.full(len(mesh.values), int(Part.SKIN))
     for kind, field in {Part.SHIRT: _shirt, Part.TROUSERS: _trousers, Part.HAIR: _hair}.items():
-        mesh, part, chosen = _cut(mesh, part, field(mesh, body))
+        mesh, part, chosen = cut(mesh, part, field(mesh, body))
         mesh = extrude_faces(mesh, chosen, (part[mesh.faces] == Part.SKIN).all(1))
         part = np.pad(part, (0, len(mesh.values) - len(part)), constant_values=int(kind))
         part[mesh.faces[: len(chosen)][chosen]] = kind
-    mesh, part, chosen = _cut(mesh, part, _feet(mesh, body))
+    mesh, part, chosen = cut(mesh, part, feet(mesh, body))
     used = np.unique(mesh.faces[~chosen])
     mesh, is_shoe = put_on_shoes(mesh, chosen)
     return mesh, np.concatenate([part[used], np.full(is_shoe.sum(), int(Part.SHOES))])
 
 
-def _cut(
+def cut(
     mesh: Mesh, part: Int[np.ndarray, "vertex"], level: Float[np.ndarray, "vertex"]
 ) -> tuple[Mesh, Int[np.ndarray, "cut_vertex"], Bool[np.ndarray, "face"]]:
     """Cut bare skin along the zero of a level; returns the mesh, its parts and the bare faces with a positive level."""
@@ -143,7 +144,7 @@ def _cut(
 
 def _shirt(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
     """Signed distance to the hems of the T-shirt, positive within (metres)."""
-    joint = _joints(body)
+    joint = joints(body)
     x, y, z = mesh.points.T
     neck = joint["neck"]
     torso = np.minimum(y - (joint["pelvis"][1] - 0.035), (neck[1] - 0.005 - y) - 0.65 * (z - neck[2]))
@@ -151,41 +152,43 @@ def _shirt(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
     along = (end - start) / np.linalg.norm(end - start)
     mirrored = np.stack([np.abs(x), y, z], axis=1)
     sleeve = 0.72 * np.linalg.norm(end - start) - (mirrored - start) @ along
-    arm = _bone_share(mesh.values, body, "shoulder", "elbow", "wrist", "hand") > 0.5
+    arm = bone_share(mesh.values, body, "shoulder", "elbow", "wrist", "hand") > 0.5
     return np.where(arm, sleeve, torso)
 
 
 def _trousers(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
     """Height above the trousers' hems; negative on the upper body."""
-    leg = _bone_share(mesh.values, body, "pelvis", "hip", "knee", "ankle", "foot", "spine1") > 0.5
-    return np.where(leg, mesh.points[:, 1] - (_joints(body)["left_ankle"][1] + 0.03), -1.0)
+    leg = bone_share(mesh.values, body, "pelvis", "hip", "knee", "ankle", "foot", "spine1") > 0.5
+    return np.where(leg, mesh.points[:, 1] - (joints(body)["left_ankle"][1] + 0.03), -1.0)
 
 
-def _feet(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
-    return _joints(body)["left_ankle"][1] + 0.002 - mesh.points[:, 1]
+def feet(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
+    """Depth below the ankles (metres)."""
+    return joints(body)["left_ankle"][1] + 0.002 - mesh.points[:, 1]
 
 
 def _hair(mesh: Mesh, body: Body) -> Float[np.ndarray, "vertex"]:
     """Height above a plane from the forehead down to the nape, and above the nape."""
     y, z = mesh.points[:, 1], mesh.points[:, 2]
-    top, _, ear_z = _skull(mesh.points, body)
+    top, _, ear_z = skull(mesh.points, body)
     plane = (y - (top - 0.098)) - 0.6 * (z - ear_z)
     return np.minimum(plane, y - (top - 0.2))
 
 
-def _skull(points: Float[np.ndarray, "vertex 3"], body: Body) -> tuple[float, float, float]:
+def skull(points: Float[np.ndarray, "vertex 3"], body: Body) -> tuple[float, float, float]:
     """Height of the crown, and the depths of the back of the head and of its middle."""
-    joint = _joints(body)["head"]
+    joint = joints(body)["head"]
     crown = points[points[:, 1] > joint[1] + 0.02]
     back, front = crown[:, 2].min(), crown[:, 2].max()
     return float(points[:, 1].max()), float(back), float(0.55 * back + 0.45 * front)
 
 
-def _joints(body: Body) -> dict[str, Float[np.ndarray, "3"]]:
+def joints(body: Body) -> dict[str, Float[np.ndarray, "3"]]:
+    """The joints at rest by name (metres)."""
     return dict(zip(body.skeleton.joint_names, body.joints.double().numpy(), strict=True))
 
 
-def _smooth_normals(
+def smooth_normals(
     skin: Mesh, part: Int[np.ndarray, "vertex"], mean: sparse.csr_matrix
 ) -> Float[np.ndarray, "vertex 3"]:
     """Unit directions in which clothes stand off the skin, without its small relief."""
@@ -204,19 +207,19 @@ def _drape(
     """Hang the clothes: they bridge hollows, stand off where they are loose, and fold."""
     covered = (part != Part.SKIN) & (part != Part.SHOES)
     ease, fold = _looseness(skin.points, part, body)
-    within = _mean_within(skin.faces, covered, part)
-    height = smooth((_bridge(skin, normals, covered, mean) + ease)[:, None], within, covered, 6)[:, 0]
+    within = mean_within(skin.faces, covered, part)
+    height = smooth((bridge(skin, normals, covered, mean) + ease)[:, None], within, covered, 6)[:, 0]
     height += fold * fold_pattern(skin.points, random, wavelength=0.1)
-    height = np.minimum(np.maximum(height, CLEARANCE), _room(skin, normals, covered))
+    height = np.minimum(np.maximum(height, CLEARANCE), room(skin, normals, covered))
     hem = covered & (mean @ covered < 0.999)
     offset = (height * covered)[:, None] * normals
-    offset = smooth(offset, _mean_within(skin.faces, hem, part), hem, 20)
+    offset = smooth(offset, mean_within(skin.faces, hem, part), hem, 20)
     points = smooth(skin.points + offset, mean, covered & ~hem, 3)
     lack = CLEARANCE - ((points - skin.points) * normals).sum(1)
     return points + (np.maximum(lack, 0.0) * covered)[:, None] * normals
 
 
-def _bridge(
+def bridge(
     skin: Mesh,
     normals: Float[np.ndarray, "vertex 3"],
     covered: Bool[np.ndarray, "vertex"],
@@ -230,7 +233,7 @@ def _bridge(
     return height
 
 
-def _mean_within(
+def mean_within(
     faces: Int[np.ndarray, "face 3"], chosen: Bool[np.ndarray, "vertex"], part: Int[np.ndarray, "vertex"]
 ) -> sparse.csr_matrix:
     """Mean over the neighbours that are chosen too and of the same part: smooths along a hem, never across it."""
@@ -243,16 +246,16 @@ def _looseness(
     points: Float[np.ndarray, "vertex 3"], part: Int[np.ndarray, "vertex"], body: Body
 ) -> tuple[Float[np.ndarray, "vertex"], Float[np.ndarray, "vertex"]]:
     """How far the clothes stand off the skin, and how deep they fold (metres)."""
-    joint = _joints(body)
+    joint = joints(body)
     x, y, _ = points.T
-    shirt_down = _ramp(y, joint["left_collar"][1] - 0.05, joint["pelvis"][1])
-    sleeve_out = _ramp(np.abs(x), joint["left_shoulder"][0], joint["left_elbow"][0])
-    leg_down = _ramp(y, joint["left_hip"][1], joint["left_knee"][1])
+    shirt_down = ramp(y, joint["left_collar"][1] - 0.05, joint["pelvis"][1])
+    sleeve_out = ramp(np.abs(x), joint["left_shoulder"][0], joint["left_elbow"][0])
+    leg_down = ramp(y, joint["left_hip"][1], joint["left_knee"][1])
     loose_shirt = np.maximum(shirt_down, sleeve_out)
-    crown, _, _ = _skull(points, body)
+    crown, _, _ = skull(points, body)
     ease = np.select(
         [part == Part.SHIRT, part == Part.TROUSERS, part == Part.HAIR],
-        [0.008 + 0.014 * loose_shirt, 0.008 + 0.011 * leg_down, 0.008 + 0.012 * _ramp(y, crown - 0.13, crown)],
+        [0.008 + 0.014 * loose_shirt, 0.008 + 0.011 * leg_down, 0.008 + 0.012 * ramp(y, crown - 0.13, crown)],
         0.0,
     )
     fold = np.select(
@@ -275,7 +278,7 @@ def fold_pattern(
     return np.tanh(total / 2.0) * (0.3 + 0.7 * patches)
 
 
-def _room(
+def room(
     skin: Mesh, normals: Float[np.ndarray, "vertex 3"], covered: Bool[np.ndarray, "vertex"]
 ) -> Float[np.ndarray, "vertex"]:
     """How far clothes may stand off before they meet those opposite, as between the thighs (metres)."""
@@ -287,7 +290,7 @@ def _room(
     return np.maximum(room, CLEARANCE)
 
 
-def _ramp(values: Float[np.ndarray, "row"], start: float, end: float) -> Float[np.ndarray, "row"]:
+def ramp(values: Float[np.ndarray, "row"], start: float, end: float) -> Float[np.ndarray, "row"]:
     """Smooth step from 0 at `start` to 1 at `end`."""
     share = np.clip((values - start) / (end - start), 0.0, 1.0)
     return share * share * (3 - 2 * share)

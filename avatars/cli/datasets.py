@@ -1,4 +1,4 @@
-"""Verbs about datasets made from video. Imports wait until a verb runs, so that help is quick."""
+"""Verbs about datasets of videos and of many people. Imports wait until a verb runs, so that help is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
+    from data_prep.people import PeopleDataset
     from data_prep.video_dataset import VideoDataset
 
 LAYOUTS = ("avatars", "imavatar", "vhap")
@@ -14,7 +15,7 @@ LAYOUTS = ("avatars", "imavatar", "vhap")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Tell what is inside a dataset made from video: ours, IMavatar's or VHAP's."""
+    """Tell what is inside a dataset of many people, or one made from video: ours, IMavatar's or VHAP's."""
 
     folder: tyro.conf.Positional[Path]
     """The dataset's folder."""
@@ -22,8 +23,12 @@ class DatasetInfo:
     def run(self) -> str:
         """Describe the dataset, a line a property."""
         from data_prep.other_datasets import read_any_dataset
+        from data_prep.people import read_people
 
-        lines = _description(read_any_dataset(self.folder))
+        if any((self.folder / name).exists() for name in ("people.json", "members")):
+            lines = _description_of_people(read_people(self.folder))
+        else:
+            lines = _description(read_any_dataset(self.folder))
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
@@ -99,13 +104,94 @@ class DatasetAddMaps:
 
 
 @dataclass(frozen=True)
+class DatasetPeople:
+    """Bring scans of many people into one dataset, for a prior: THuman2.0-style folders, or any scans."""
+
+    source: tyro.conf.Positional[Path]
+    """A folder of scans beside SMPL parameters, or of one folder of scans, or one scan, for each person."""
+    out: Path
+    """The folder to write. Interrupted work is gone on with when the same is typed again."""
+    kind: str = "auto"
+    """thuman: scans beside SMPL parameters; scans: scans alone, registered to Anny; auto: as it looks."""
+    unit: str = "auto"
+    """The scans' unit of length: auto, m, dm, cm, mm or in."""
+    up: str = "auto"
+    """The up axis of scans alone: auto, y, z, -y or -z (the last two as --up=-z)."""
+    betas: int | None = None
+    """How many shape parameters are kept: 24 of Anny, 10 of SMPL's family if not given."""
+    overwrite: bool = False
+    """Replace a finished dataset at --out."""
+
+    def run(self) -> str:
+        """Convert the people and say how many came through."""
+        from avatars.fit.progress import Progress
+        from data_prep.people.folders import ConvertOptions, convert_people
+
+        options = ConvertOptions(self.kind, self.unit, self.up, self.betas)
+        with Progress() as progress:
+            people = convert_people(self.source, self.out, options, overwrite=self.overwrite, progress=progress.stage)
+        left_out = [f"Left out: {name}: {reason}" for name, reason in people.skipped]
+        return "\n".join([f"Dataset of {len(people)} people ({people.body_model}): {self.out}", *left_out])
+
+
+@dataclass(frozen=True)
+class DatasetMakePeople:
+    """Make a dataset of people who do not exist: Anny's bodies in clothes, shoes and hair, in many poses."""
+
+    out: Path
+    """The folder to write. Interrupted work is gone on with when the same is typed again."""
+    count: int = 300
+    """How many people."""
+    seed: int = 0
+    """The same seed gives the same people."""
+    poses: int = 2
+    """Scans of each person, each in another pose."""
+    betas: int = 24
+    """How many of Anny's shape parameters vary."""
+    shard: int = 0
+    """Which part of the work to do, of --shards; the parts may run at the same time, also on several machines."""
+    shards: int = 1
+    """In how many parts the work is split."""
+    workers: int = 1
+    """How many processes make people at the same time."""
+    assets: Path | None = None
+    """Folder of free clothes as MakeHuman's, used besides those that are grown from the body."""
+    motions: Path | None = None
+    """Folder of motion files (.bvh, .npz), whose poses are used besides the built-in ones."""
+
+    def run(self) -> str:
+        """Make the people."""
+        from avatars.fit.progress import Progress
+        from data_prep.people.synthetic.make import PeopleOptions, make_people
+
+        options = PeopleOptions(
+            seed=self.seed, poses=self.poses, betas=self.betas, assets=self.assets, motions=self.motions
+        )
+        with Progress() as progress:
+            made = make_people(
+                self.out,
+                self.count,
+                options,
+                shard=self.shard,
+                shards=self.shards,
+                workers=self.workers,
+                progress=lambda done, total: progress.stage("making people", done, total),
+            )
+        left_out = [f"Left out: {name}: {reason}" for name, reason in made.skipped]
+        rest = f"; {made.missing} of {self.count} are not there yet: the other shards make them" if made.missing else ""
+        return "\n".join([f"Made {made.written} people{rest}: {self.out}", *left_out])
+
+
+@dataclass(frozen=True)
 class Datasets:
-    """Look into datasets made from video, convert them, and add maps to them."""
+    """Make datasets of many people; look into datasets, convert those made from video, and add maps to them."""
 
     verb: tyro.conf.OmitArgPrefixes[
         Annotated[DatasetInfo, tyro.conf.subcommand("info", prefix_name=False)]
         | Annotated[DatasetConvert, tyro.conf.subcommand("convert", prefix_name=False)]
         | Annotated[DatasetAddMaps, tyro.conf.subcommand("add-maps", prefix_name=False)]
+        | Annotated[DatasetPeople, tyro.conf.subcommand("people", prefix_name=False)]
+        | Annotated[DatasetMakePeople, tyro.conf.subcommand("make-people", prefix_name=False)]
     ]
 
     def run(self) -> str:
@@ -143,3 +229,15 @@ def _description(dataset: "VideoDataset") -> dict[str, str]:
         lines["maps"] = f"{maps['semantic']} of classes, {maps['normal']} of normals"
     lines |= {f"warning {number}": text for number, text in enumerate(dataset.warnings, 1)}
     return lines | {f"note {number}": text for number, text in enumerate(dataset.notes, 1)}
+
+
+def _description_of_people(people: "PeopleDataset") -> dict[str, str]:
+    first = people.member(0)
+    lines = {
+        "dataset": f"{people.folder} (many people, model {people.body_model})",
+        "people": f"{len(people)}, {sum(people.scan_counts)} scans, {people.betas_count} shape parameters",
+        "a scan": f"{first.points.shape[1]} points with distances, {first.surface.shape[1]} of the surface",
+        "views": f"{len(people.yaws)} normal maps of {people.view_size} x {people.view_size} pixels",
+    }
+    lines |= {f"left out {number}": f"{name}: {reason}" for number, (name, reason) in enumerate(people.skipped, 1)}
+    return lines | {f"note {number}": text for number, text in enumerate(people.notes, 1)}

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitScans:
-    """Fit an avatar to a folder of scans of one person, one pose each."""
+    """Fit an avatar to a folder of scans of one person, one pose each; with --prior one to three of them suffice."""
 
     source: tyro.conf.Positional[Path]
-    """Folder of OBJ, PLY, STL, OFF or GLB files, one file, or a quoted pattern such as 'scans/*.ply'."""
+    """Folder of OBJ, PLY, STL, OFF or GLB files, one file, or a quoted pattern such as 'scans/*.ply'; with --camera a
+    depth picture."""
     out: Path
     """The avatar file to write; work in progress is kept beside it in OUT.work."""
     poses: Path | None = None
@@ -39,11 +40,26 @@ class FitScans:
     """The scans' up axis: auto, y, z, -y or -z (the last two as --up=-z)."""
     steps: int | None = None
     """Optimiser steps, instead of the preset's."""
+    prior: Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[FILE]")] = None
+    """Begin at a prior of people: the one that comes along, or that of FILE. For one to three scans, and parts."""
+    finetune: bool = True
+    """With --prior: whether to fit the avatar itself to the scans, once the likeliest person is found."""
+    partial: bool = False
+    """With --prior: the scans show a part of the person; noticed by itself where they are wide open."""
+    camera: Annotated[Path | None, tyro.conf.arg(metavar="JSON")] = None
+    """With --prior: SCANS is a depth picture (.npy in metres, .png in millimetres) of this camera (fx, fy, cx, cy)."""
+    normals: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """With --camera: the depth picture's normal map (.npy or .png)."""
 
     def run(self) -> str:
         """Fit and write the avatar."""
+        if self.prior is not None:
+            return self._run_prior(self.prior)
         from avatars.fit import fit_scans
+        from body_models.errors import InputError
 
+        if self.partial or self.camera is not None or self.normals is not None or not self.finetune:
+            raise InputError("--partial, --camera, --normals and --no-finetune go with --prior; add it.")
         avatar = fit_scans(
             self.source,
             self.out,
@@ -59,6 +75,32 @@ class FitScans:
         size = self.out.stat().st_size / 1e6
         film = shlex.join(["avatars", "animate", str(self.out), "--turntable", "--out", "turn.mp4"])
         return f"Avatar of {len(avatar.poses)} scans: {self.out} ({size:.1f} MB). Look at it with: {film}"
+
+    def _run_prior(self, files: tuple[Path, ...]) -> str:
+        from avatars.fit.prior_fit_options import PriorFitOptions
+        from avatars.fit.prior_fit_scans import PriorSource, codes_file, fit_scans_to_prior
+        from body_models.errors import InputError
+
+        if len(files) > 1 or self.preset != "fast":
+            raise InputError("--prior takes one file or none, and no --preset: put SCANS before it.")
+        options = PriorFitOptions() if self.steps is None else PriorFitOptions(steps=self.steps)
+        avatar = fit_scans_to_prior(
+            PriorSource(self.source, self.poses, self.partial, self.camera, self.normals, self.unit, self.up),
+            self.out,
+            prior=files[0] if files else None,
+            finetune=self.finetune,
+            options=options,
+            seed=self.seed,
+            device=self.device,
+            resume=self.resume,
+        )
+        size = self.out.stat().st_size / 1e6
+        film = shlex.join(["avatars", "animate", str(self.out), "--turntable", "--out", "turn.mp4"])
+        codes = codes_file(self.out)
+        return (
+            f"Avatar of {len(avatar.poses)} scans, begun at a prior: {self.out} ({size:.1f} MB); its codes: {codes}. "
+            f"Look at it with: {film}"
+        )
 
 
 @dataclass(frozen=True)

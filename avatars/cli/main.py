@@ -15,15 +15,20 @@ from avatars.cli.fitting import Evaluate, FitScans, FitVideo
 from avatars.cli.models import Models
 from avatars.cli.motion import Motions
 from avatars.cli.prepare import Prepare
+from avatars.cli.priors import TrainPrior
+from avatars.cli.sampling import Sample
 
 INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
-DESCRIPTION = "Animatable avatars from scans and video: prepare, fit, animate, export. --version tells the version."
+DESCRIPTION = "Animatable avatars from scans, video or a prior: fit, sample, animate, export. --version tells it."
 
-Verb = Prepare | FitScans | FitVideo | Animate | Export | Evaluate | Info | Models | Motions | Datasets
+Makers = Prepare | FitScans | FitVideo | Sample | TrainPrior
+Verb = Makers | Animate | Export | Evaluate | Info | Models | Motions | Datasets
 Named = (
     Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
     | Annotated[FitVideo, tyro.conf.subcommand("fit-video")]
+    | Annotated[Sample, tyro.conf.subcommand("sample")]
+    | Annotated[TrainPrior, tyro.conf.subcommand("train-prior")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -53,7 +58,8 @@ def _run(verb: Verb) -> int:
     from body_models.errors import InputError  # after parsing: help needs no torch
 
     try:
-        print(verb.run(), flush=True)
+        said = verb.run()
+        print(said, end="\n" if said else "", flush=True)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         return INPUT_ERROR
@@ -69,7 +75,11 @@ def _run(verb: Verb) -> int:
 
 
 def _stopped(arguments: list[str]) -> str:
-    if arguments[0] not in ("prepare", "fit-scans", "fit-video"):
+    if arguments[0] == "sample":
+        return "Stopped; the files of people already made are whole and stay."
+    if arguments[:2] in (["dataset", "people"], ["dataset", "make-people"]):
+        return f"Stopped; the people made so far stay. Go on with: {shlex.join(['avatars', *arguments])}"
+    if arguments[0] not in ("prepare", "fit-scans", "fit-video", "train-prior"):
         return "Stopped; nothing was written."
     again = arguments if "--resume" in arguments else [*arguments, "--resume"]
     return f"Stopped; resume with: {shlex.join(['avatars', *again])}"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,41 +65,47 @@ def optimise(
     resume: bool,
     progress: Progress,
     check: Callable[[], None] = lambda: None,
+    fabric: Fabric | None = None,
+    title: str = "fitting the avatar",
 ) -> None:
     """Minimise a method's losses with Adam; `folder` receives `checkpoint.safetensors` and tensorboard curves.
 
-    `check` is called before each checkpoint; what it raises an error about is not saved.
+    `check` is called before each checkpoint; what it raises an error about is not saved. With a `fabric` of several
+    processes each gives the losses of its share of a step, and all take the same step, by the mean of the gradients.
     Every step draws from a generator seeded by seed and step, so that a resumed run continues the same sequence. Raises
     InputError when the loss or a parameter is no longer finite, or when the folder cannot be written.
     """
-    fabric = make_fabric(options.device)
+    fabric = fabric or make_fabric(options.device)
     optimiser = FieldAdam(method.parameter_groups())
     rates = [group["lr"] for group in optimiser.param_groups]
     checkpoint = folder / "checkpoint.safetensors"
     first = load_checkpoint(checkpoint, method.module, optimiser) if resume and checkpoint.exists() else 0
     method.module.train()
-    task = progress.start("fitting the avatar", options.steps, first)
-    with _curves(folder, first) as curves:
+    task = progress.start(title, options.steps, first)
+    with _curves(folder, first, fabric.is_global_zero) as curves:
         for step in range(first, options.steps):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * cosine(step / options.steps, options.final_rate)
             terms = method.losses(step, step_generator(options.seed, step))
             loss = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
+            mean = mean_over_processes(fabric, {**terms, "total": loss})
+            if not torch.isfinite(mean["total"]):
                 raise _diverged("loss is", step, checkpoint)
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
+            share_gradients(fabric, method.module)
             if options.clip > 0:
                 torch.nn.utils.clip_grad_norm_(method.module.parameters(), options.clip)
             optimiser.step()
             if step % options.log_every == 0:
-                curves.add(step, terms)
-            progress.advance(task, f"loss {loss.item():.4f}")
+                curves.add(step, mean)
+            progress.advance(task, f"loss {mean['total'].item():.4f}")
             if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
                 if not all(parameter.isfinite().all() for parameter in method.module.parameters()):
                     raise _diverged("parameters are", step, checkpoint)
                 check()
-                save_checkpoint(checkpoint, method.module, optimiser, step + 1)
+                if fabric.is_global_zero:
+                    save_checkpoint(checkpoint, method.module, optimiser, step + 1)
     progress.finish(task)
 
 
@@ -108,13 +115,43 @@ def _diverged(what: str, step: int, checkpoint: Path) -> InputError:
 
 
 def make_fabric(device: str) -> Fabric:
-    """Lightning Fabric on the requested device ("auto", "cpu", "cuda"), in full 32-bit precision."""
+    """Lightning Fabric on the requested device ("auto", "cpu", "cuda"), in full 32-bit precision.
+
+    Under torchrun it spans all processes that torchrun started, on one machine or several.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"Unknown device '{device}': choose auto, cpu or cuda.")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("Device 'cuda' was asked for, but torch sees no CUDA device. Use `--device auto` or `cpu`.")
     accelerator = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    return Fabric(accelerator=accelerator, devices=1, precision="32-true")
+    processes, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if processes == 1 or not torch.distributed.is_torchelastic_launched():
+        return Fabric(accelerator=accelerator, devices=1, precision="32-true")
+    fabric = Fabric(
+        accelerator=accelerator, strategy="ddp", devices=here, num_nodes=processes // here, precision="32-true"
+    )
+    fabric.launch()
+    return fabric
+
+
+def mean_over_processes(fabric: Fabric, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each term's mean over all processes, without gradients."""
+    if fabric.world_size == 1:
+        return {name: value.detach() for name, value in terms.items()}
+    values = fabric.all_reduce(torch.stack([value.detach() for value in terms.values()]), reduce_op="mean")
+    assert isinstance(values, Tensor)
+    return dict(zip(terms, values.unbind(), strict=True))
+
+
+def share_gradients(fabric: Fabric, module: nn.Module) -> None:
+    """Give every process the mean of all processes' gradients."""
+    if fabric.world_size == 1:
+        return
+    for parameter in module.parameters():
+        if parameter.grad is not None:  # all processes go through the same operations, so it is there for all or none
+            mean = fabric.all_reduce(parameter.grad, reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            parameter.grad = mean
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -181,26 +218,31 @@ def _state_shapes(parameter: Tensor, group: Mapping[str, Any]) -> dict[str, torc
 class _Curves:
     """Tensorboard curves of the loss terms; those of steps that are done again after a resumption are replaced."""
 
-    def __init__(self, folder: Path, first: int) -> None:
+    def __init__(self, folder: Path, first: int, written: bool) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder / "curves"), purge_step=first or None)
+        self.writer = SummaryWriter(str(folder / "curves"), purge_step=first or None) if written else None
 
     def add(self, step: int, terms: Mapping[str, Tensor]) -> None:
-        for name, value in terms.items():
-            self.writer.add_scalar(f"loss/{name}", value.item(), step)
+        if self.writer is not None:
+            for name, value in terms.items():
+                self.writer.add_scalar(f"loss/{name}", value.item(), step)
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
 
 
 @contextmanager
-def _curves(folder: Path, first: int) -> Iterator[_Curves]:
+def _curves(folder: Path, first: int, written: bool) -> Iterator[_Curves]:
     """Curves that are closed in any case; raises InputError when they cannot be written, as on a full disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        curves = _Curves(folder, first)
+        curves = _Curves(folder, first, written)
         try:
             yield curves
         finally:
-            curves.writer.close()
+            curves.close()
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(

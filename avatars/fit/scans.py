@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from body_models import BodyModel, InputError, Poses, load_anny, load_poses, ret
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
 from data_prep.registration import Registration, register, register_known_poses
 from data_prep.scans import Scan, ScanFolder, load_scans
+
+Finder = Callable[[list[Scan]], Registration]
+"""Registers scans of one person."""
 
 
 def fit_scans(
@@ -58,8 +61,7 @@ def fit_scans(
     if not continuing:
         start_work(work, job)
     with Progress(quiet) as progress:
-        dataset = _dataset(job, loaded, work / "dataset", progress)
-        _report(dataset, progress)
+        dataset = registered(job, loaded, work / "dataset", progress)
         torch.manual_seed(seed)
         snarf = snarf_from_body(dataset.body, options.snarf)
         module = PosedSnarf(snarf, dataset.poses, dataset.translations).to(target)
@@ -97,14 +99,25 @@ def _load(job: Job, registered: bool) -> ScanFolder | None:
     return load_scans(job.source, unit=job.unit, up=job.up)
 
 
-def _dataset(job: Job, loaded: ScanFolder | None, folder: Path, progress: Progress) -> ScanDataset:
-    """The registered scans, from the work folder where an earlier run left them."""
-    if loaded is None:
-        return read_dataset(folder)
+def registered(
+    job: Job, loaded: ScanFolder | None, folder: Path, progress: Progress, find: Finder | None = None
+) -> ScanDataset:
+    """The registered scans, from the work folder where an earlier run left them; `find` registers otherwise."""
+    dataset = read_dataset(folder) if loaded is None else _dataset(job, loaded, folder, progress, find)
+    for name, residual in zip(dataset.names, dataset.residuals_mm.tolist(), strict=True):
+        progress.say(f"  {name}: registered body within {residual:.1f} mm of the scan on average")
+    for name, reason in dataset.skipped:
+        progress.say(f"  {name}: LEFT OUT, {reason}")
+    return dataset
+
+
+def _dataset(job: Job, loaded: ScanFolder, folder: Path, progress: Progress, find: Finder | None) -> ScanDataset:
     progress.say(f"{len(loaded.scans)} scan{'s' * (len(loaded.scans) != 1)} read from {job.source}.")
     for note in loaded.notes:
         progress.say(f"  {note}")
-    if job.poses is None:
+    if find is not None:
+        found = find(loaded.scans)
+    elif job.poses is None:
         found = register(load_anny(), loaded.scans, job.seed, progress.stage)
     else:
         found = register_with_poses(loaded.scans, job.poses, job.seed, progress, loaded.skipped)
@@ -162,10 +175,3 @@ def left_out(skipped: Sequence[tuple[str, str]]) -> str:
         return ""
     files = "; ".join(f"{name} ({reason})" for name, reason in skipped)
     return f" Not counted, since they cannot be used: {files}. Mend them, or take their poses out too."
-
-
-def _report(dataset: ScanDataset, progress: Progress) -> None:
-    for name, residual in zip(dataset.names, dataset.residuals_mm.tolist(), strict=True):
-        progress.say(f"  {name}: registered body within {residual:.1f} mm of the scan on average")
-    for name, reason in dataset.skipped:
-        progress.say(f"  {name}: LEFT OUT, {reason}")

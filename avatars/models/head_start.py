@@ -16,6 +16,7 @@ from avatars.fields.weights import GridWeights
 from avatars.models.head_prior import HeadPrior, neck_loop
 from avatars.models.imavatar import HeadSizes, Imavatar, ImavatarOptions
 from avatars.models.nearest_vertex import NearestVertex
+from avatars.models.start import smoothed_by
 from body_models import Body, InputError
 from body_models.skeleton import rotation_matrices
 from data_prep.surface import Surface
@@ -216,24 +217,7 @@ def spread_on(shell: HeadShell, spec: GridSpec) -> Float[Tensor, "node channel"]
     corners = shell.surface.faces[closest.face]
     values = sum(shell.values[corners[:, k]] * closest.barycentric[:, k, None] for k in range(3))
     assert isinstance(values, Tensor)
-    share = 0.75 * _smooth_step(closest.distance / SMOOTHED)
-    grid = values.reshape(*spec.shape, -1)
-    share = share.reshape(*spec.shape, 1)
-    for _ in range(SWEEPS):
-        grid = torch.lerp(grid, _neighbours(grid), share)
-    return grid.flatten(0, 2)
-
-
-def _neighbours(grid: Float[Tensor, "x y z channel"]) -> Float[Tensor, "x y z channel"]:
-    """Mean of the six neighbours; beyond the border a node is its own neighbour."""
-    total = torch.zeros_like(grid)
-    for axis in range(3):
-        last = grid.shape[axis] - 1
-        total.narrow(axis, 0, last).add_(grid.narrow(axis, 1, last))
-        total.narrow(axis, 1, last).add_(grid.narrow(axis, 0, last))
-        total.narrow(axis, 0, 1).add_(grid.narrow(axis, 0, 1))
-        total.narrow(axis, last, 1).add_(grid.narrow(axis, last, 1))
-    return total / 6
+    return smoothed_by(values, 0.75 * _smooth_step(closest.distance / SMOOTHED), spec, SWEEPS)
 
 
 def _smooth_step(value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

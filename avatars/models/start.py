@@ -1,5 +1,7 @@
 """Begin an avatar at a body: its surface as the occupancy, its skinning weights spread off the surface."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +24,8 @@ MOST_SWEEPS = 24
 TAPER = 0.015
 """Width of the zone at the edge of a part in which fine weights pass into the coarse ones (metres)."""
 FARTHEST_LOGIT = 10.0
+THINNING = 4
+"""Far from the surface distances are found at every so many nodes only."""
 
 
 def snarf_from_body(body: Body, options: SnarfOptions, parts: Float[Tensor, "part 2 3"] | None = None) -> Snarf:
@@ -35,11 +39,27 @@ def snarf_from_body(body: Body, options: SnarfOptions, parts: Float[Tensor, "par
     model = Snarf(options, body.skeleton, body.joints, body.canonical_pose, box, segment_tails(body), parts)
     surface = Surface(canonical, body.faces)
     if isinstance(model.occupancy, GridOccupancy):
-        distance = surface.signed_distance(model.occupancy.base_grid.nodes())
+        distance = distances_at_nodes(surface, model.occupancy.base_grid, FARTHEST_LOGIT * options.edge)
         model.occupancy.start_from((-distance / options.edge).clamp(-FARTHEST_LOGIT, FARTHEST_LOGIT))
     if isinstance(model.weights, GridWeights):
         model.weights.start_from(weights_on_patches(surface, body.skinning_weights, model.weight_grid))
     return model
+
+
+def distances_at_nodes(surface: Surface, grid: PatchedGrid, near: float) -> Float[Tensor, "node"]:
+    """Signed distances at all nodes, exact up to `near` from the surface and estimated from every fourth node beyond.
+
+    Metres, negative inside. A person fills little of the box, and distances are slow to find.
+    """
+    first = grid.patches[0]
+    spacing = THINNING * first.spacing
+    x, y, z = (-(-(count - 1) // THINNING) + 1 for count in first.shape)
+    coarse = GridSpec(first.lower, spacing, (max(x, 2), max(y, 2), max(z, 2)))
+    nodes = first.nodes()
+    values = interpolate(surface.signed_distance(coarse.nodes())[:, None], *coarse.corners(nodes))[:, 0]
+    doubtful = values.abs() < near + math.sqrt(3) / 2 * spacing
+    values[doubtful] = surface.signed_distance(nodes[doubtful])
+    return torch.cat([values, *(surface.signed_distance(patch.nodes()) for patch in grid.patches[1:])])
 
 
 def weights_on_patches(
@@ -78,13 +98,21 @@ def segment_tails(body: Body) -> Float[Tensor, "bone 3"]:
 def weights_off_surface(
     surface: Surface, weights: Float[Tensor, "vertex bone"], spec: GridSpec, blur: float = BLUR
 ) -> Float[Tensor, "node bone"]:
-    """Weights at grid nodes from the nearest surface point, then smoothed by averaging with the six neighbours.
+    """Weights at grid nodes from the nearest surface point, smoothed as by `spread_off_surface`; rows sum to one."""
+    smooth = spread_off_surface(surface, weights, spec, blur)
+    return smooth / smooth.sum(1, keepdim=True)
+
+
+def spread_off_surface(
+    surface: Surface, values: Float[Tensor, "vertex channel"], spec: GridSpec, blur: float
+) -> Float[Tensor, "node channel"]:
+    """Values at grid nodes from the nearest surface point, then smoothed by averaging with the six neighbours.
 
     `blur` is how far the smoothing spreads them (metres). A sweep spreads by the spacing over the root of six.
     """
     closest = surface.closest(spec.nodes())
-    values = (weights[surface.faces[closest.face]] * closest.barycentric[..., None]).sum(1)
-    grid = values.reshape(*spec.shape, -1).permute(3, 0, 1, 2)[None]
+    found = (values[surface.faces[closest.face]] * closest.barycentric[..., None]).sum(1)
+    grid = found.reshape(*spec.shape, -1).permute(3, 0, 1, 2)[None]
     for _ in range(min(round(6 * (blur / spec.spacing) ** 2), MOST_SWEEPS)):
         padded = torch.nn.functional.pad(grid, (1,) * 6, mode="replicate")
         neighbours = (
@@ -92,5 +120,26 @@ def weights_off_surface(
             + padded[:, :, 1:-1, :-2, 1:-1] + padded[:, :, 1:-1, 1:-1, 2:] + padded[:, :, 1:-1, 1:-1, :-2]
         )  # fmt: skip
         grid = 0.5 * grid + 0.5 * neighbours / 6
-    smooth = grid[0].permute(1, 2, 3, 0).flatten(0, 2)
-    return smooth / smooth.sum(1, keepdim=True)
+    return grid[0].permute(1, 2, 3, 0).flatten(0, 2)
+
+
+def smoothed_by(
+    values: Float[Tensor, "node channel"], share: Float[Tensor, "node"], spec: GridSpec, sweeps: int
+) -> Float[Tensor, "node channel"]:
+    """Values at nodes, each moved to the mean of its neighbours by a share of its own, some times over."""
+    grid, shares = values.reshape(*spec.shape, -1), share.reshape(*spec.shape, 1)
+    for _ in range(sweeps):
+        grid = torch.lerp(grid, _neighbours(grid), shares)
+    return grid.flatten(0, 2)
+
+
+def _neighbours(grid: Float[Tensor, "x y z channel"]) -> Float[Tensor, "x y z channel"]:
+    """Mean of the six neighbours; beyond the border a node is its own neighbour."""
+    total = torch.zeros_like(grid)
+    for axis in range(3):
+        last = grid.shape[axis] - 1
+        total.narrow(axis, 0, last).add_(grid.narrow(axis, 1, last))
+        total.narrow(axis, 1, last).add_(grid.narrow(axis, 0, last))
+        total.narrow(axis, 0, 1).add_(grid.narrow(axis, 0, 1))
+        total.narrow(axis, last, 1).add_(grid.narrow(axis, last, 1))
+    return total / 6

@@ -3,6 +3,7 @@
 from avatars.render.gradient import attach_off_surface_gradient, attach_surface_gradient, posed_normals
 from avatars.render.march import march
 from avatars.render.options import TraceOptions
+from avatars.render.orthographic import OrthographicCamera, orthographic_view
 from avatars.render.proxy import Proxy
 from avatars.render.rays import RayHits, SurfaceField
 from avatars.render.surface import Meeting, meet_surface
@@ -10,6 +11,7 @@ from avatars.render.tracing import trace
 
 __all__ = [
     "Meeting",
+    "OrthographicCamera",
     "Proxy",
     "RayHits",
     "SurfaceField",
@@ -18,6 +20,7 @@ __all__ = [
     "attach_surface_gradient",
     "march",
     "meet_surface",
+    "orthographic_view",
     "posed_normals",
     "trace",
 ]

@@ -15,7 +15,7 @@ from tests.avatars.small_avatar import small_avatar_file
 from tests.avatars.tiny_bvh import write_bvh
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("fit-scans", "animate", "export", "evaluate", "info", "models", "motion")
+VERBS = ("prepare", "fit-scans", "fit-video", "sample", "train-prior", "animate", "export", "evaluate", "info")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,158 @@
+"""Files of sampled people: an avatar, meshes with the wrinkles in them, and the codes that make them again."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatars.export.contact_sheet import MOST_SHOWN, SheetPerson, SheetPose, people_sheet, sheet_person, sheet_poses
+from avatars.export.progress import counted
+from avatars.meshing import TriangleMesh, write_mesh
+from avatars.meshing.files import SUFFIXES
+from avatars.models import save
+from avatars.models.person import Person
+from avatars.models.prior import Prior
+from body_models import Body, InputError, Motion, load_motion, retarget
+from data_prep.atomic import replacing
+from data_prep.pictures import write_image
+
+AVATAR = "avatar"
+FORMATS = (AVATAR, *(suffix[1:] for suffix in SUFFIXES))
+VERSION = 1
+CODES = ("shape", "detail", "betas")
+MOST_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class PeopleOptions:
+    """What is written of each person."""
+
+    formats: tuple[str, ...] = (AVATAR, "ply")
+    """avatar, and mesh formats: ply, obj, glb, stl."""
+    resolution: int = 256
+    """Cells along the longest side of the meshes."""
+    poses: Path | None = None
+    """A motion of which the sheet shows three frames, instead of its own poses."""
+    quiet: bool = False
+
+    def check(self) -> None:
+        """Raise InputError for unknown formats and a resolution that makes no sense."""
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown or not self.formats:
+            raise InputError(f"Unknown format '{', '.join(unknown)}'; use one or more of {', '.join(FORMATS)}.")
+        if not 32 <= self.resolution <= 1024:
+            raise InputError(f"A resolution of {self.resolution} is not in 32 to 1024; 256 is usual.")
+
+
+def write_people(
+    people: Sequence[Person], folder: Path | str, options: PeopleOptions | None = None, mark: str = ""
+) -> Path:
+    """Write people to a folder as person_000.avatar, .ply and so on, each with its codes in a .json, and sheet.png.
+
+    Meshes stand in the canonical pose (metres, Y up), with the wrinkles in their geometry. `mark` tells of which prior
+    the people are, as `prior_mark` gives it. Files of these names are replaced, each once it is whole. Raises
+    InputError for options that make no sense, a place that is no folder, or one that cannot be written.
+    """
+    folder, options = Path(folder), options or PeopleOptions()
+    options.check()
+    check_folder(folder)
+    if not people:
+        raise InputError("There are no people to write; ask for one or more.")
+    motion = None if options.poses is None else load_motion(options.poses)
+    shown: list[SheetPerson] = []
+    poses: tuple[SheetPose, ...] = ()
+    for number, person in counted(enumerate(people), len(people), "Making people", options.quiet):
+        body = person.body(options.resolution, details=True).to("cpu")
+        poses = poses or _poses(body, motion)
+        name = f"person_{number:03d}"
+        write_person(person, body, folder / name, options, mark)
+        if number < MOST_SHOWN:
+            shown.append(sheet_person(body, poses, name))
+    write_image(people_sheet(shown, poses, quiet=options.quiet), folder / "sheet.png")
+    return folder / "sheet.png"
+
+
+def write_person(person: Person, body: Body, stem: Path, options: PeopleOptions, mark: str = "") -> None:
+    """Write one person's files, all of a name but for the ending; `body` is its rigged mesh with wrinkles."""
+    for name in options.formats:
+        path = stem.with_name(f"{stem.name}.{name}")
+        if name == AVATAR:
+            save(person.avatar(stem.name, options.resolution), path)
+        else:
+            write_mesh(TriangleMesh(body.canonical(), body.faces), path)
+    codes = {name: [float(f"{value:.9g}") for value in getattr(person, name).tolist()] for name in CODES}
+    with replacing(stem.with_name(f"{stem.name}.json")) as temporary:
+        temporary.write_text(json.dumps({"kind": "person", "version": VERSION, "prior": mark, **codes}), "utf-8")
+
+
+def read_person(path: Path | str, prior: Prior, mark: str = "") -> Person:
+    """A person again, from the .json that was written with it and the prior that it was sampled from.
+
+    Raises InputError for a file that is missing or no person's, and for one of another prior.
+    """
+    path = Path(path)
+    stored = _read(path)
+    if mark and stored.get("prior") and stored["prior"] != mark:
+        raise InputError(
+            f"{path} is a person of another prior, whose codes mean something else here. Give the prior that it was "
+            "sampled from by --prior FILE."
+        )
+    shape, detail, betas = (_numbers(stored, name, path) for name in CODES)
+    try:
+        return prior.person(shape, detail, betas)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def prior_mark(prior: Prior) -> str:
+    """A short mark of a prior's weights, by which people of another prior are told."""
+    digest = hashlib.sha256()
+    for name, value in sorted(prior.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError for the name of a file, or one that looks like it."""
+    if folder.is_file() or folder.suffix.lower()[1:] in (*FORMATS, "png", "json"):
+        raise InputError(f"'{folder}' is a file or named like one; people are written to a folder, such as people/.")
+
+
+def _poses(body: Body, motion: Motion | None) -> tuple[SheetPose, ...]:
+    if motion is None:
+        return sheet_poses(body)
+    try:
+        return sheet_poses(body, retarget(motion, body))
+    except InputError as error:
+        raise InputError(f"Motion '{motion.name}': {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"No file '{path}'. `avatars sample` writes such a file beside each person's avatar.")
+    try:
+        text = path.read_text("utf-8") if path.stat().st_size < MOST_BYTES else ""
+        stored = json.loads(text)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged or no .json of a sampled person; sample the person again.") from error
+    if not isinstance(stored, dict) or stored.get("kind") != "person":
+        raise InputError(f"{path} is no .json of a sampled person, which `avatars sample` writes.")
+    if stored.get("version") != VERSION:
+        raise InputError(f"{path} is of another version ({stored.get('version')!r}); sample the person again.")
+    return stored
+
+
+def _numbers(stored: dict[str, Any], name: str, path: Path) -> Float[Tensor, "code"]:
+    values = stored.get(name)
+    plain = isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+    if not plain or not values or not all(math.isfinite(value) for value in values):
+        raise InputError(f"{path}: '{name}' is not a list of finite numbers; sample the person again.")
+    return torch.tensor(values, dtype=torch.float32)
