@@ -37,7 +37,7 @@ class PriorFitOptions:
     detail_points: int = 2000
     detail_weight: float = 1e-2
     """Factor of the negative logarithm of the detail code's density."""
-    tuning_steps: int = 200
+    tuning_steps: int = 500
     """Steps of tuning the avatar itself to the scans."""
     tuning_points: int = 2000
 

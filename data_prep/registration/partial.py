@@ -21,14 +21,16 @@ from data_prep.surface import Surface
 
 OPEN = 0.15
 """A mesh whose mean normal is longer shows a person from one side only: whole scans have 0.01, front halves 0.57."""
-HALF_OPEN = 0.57
-"""The mean normal's length of a front half."""
+SILHOUETTES = 4.0
+"""A convex body's surface over its mean silhouette (Cauchy); people have 3.5 to 4.2 of their front's."""
 CLOTHES_SPREAD = 1.1
 """How much more surface clothed people have than naked ones."""
 MAX_AWAY_MM = 18.0
 """The fitted body may stay so far from the scan on average: people reach 6, chairs have 25 and more."""
 MIN_EXPLAINED, MIN_SEEN = 0.9, 0.35
 """Least share of the scan within `COVER` of the body, and of the body within `COVER` of the scan."""
+OTHER_SIZES = (-0.4, 0.0, 0.4)
+"""Sizes tried about that which the surface tells (deviations); poses of bodies too small or large go astray."""
 JOINT_SPREAD = 0.005
 """How far joints may move from where the body's shape puts them (metres)."""
 
@@ -53,13 +55,18 @@ def register_partial(
     need_some(scans, {})
     surfaces = [scan_surface(scan) for scan in scans]
     with scan_workers() as workers:
-        search = PoseSearch(_body_of_area(model, surfaces))
-
-        def find(surface: Surface) -> PoseState:
-            samples = surface.sample(SEARCH_POINTS, torch.Generator().manual_seed(seed))
-            return search.find(ScanPoints(samples.points, samples.normals)).best
-
-        states = workers.map(find, surfaces, lambda count: progress("finding poses", count, len(scans)))
+        samples = [surface.sample(SEARCH_POINTS, torch.Generator().manual_seed(seed)) for surface in surfaces]
+        points = [ScanPoints(some.points, some.normals) for some in samples]
+        searches = [PoseSearch(body) for body in _bodies_of_area(model, surfaces)]
+        tried = [(number, some) for number in range(len(searches)) for some in points]
+        found = workers.map(
+            lambda one: searches[one[0]].find(one[1]),
+            tried,
+            lambda count: progress("finding poses", count, len(tried)),
+        )
+        each = [found[number * len(points) : (number + 1) * len(points)] for number in range(len(searches))]
+        best = min(range(len(each)), key=lambda number: sum(float(one.cost[0]) for one in each[number]))
+        search, states = searches[best], [one.best for one in each[best]]
         fine = [FineScan.of(surface, seed + 1) for surface in surfaces]
         generator = torch.Generator().manual_seed(seed)
         space = shape_space(model, JOINT_SPREAD)
@@ -69,12 +76,24 @@ def register_partial(
     return _checked(person, [scan.name for scan in scans], fine)
 
 
-def _body_of_area(model: BodyModel, surfaces: list[Surface]) -> Body:
-    """The body along the first shape direction (size) with as much surface as the scans seem to be part of."""
-    whole = [float(surface.face_areas.sum()) * (1 + openness(surface) / HALF_OPEN) for surface in surfaces]
+def _bodies_of_area(model: BodyModel, surfaces: list[Surface]) -> list[Body]:
+    """Bodies along the first shape direction (size) with as much surface as the scans seem to be part of, or near."""
+    whole = [_whole_area(surface) for surface in surfaces]
     area = sorted(whole)[len(whole) // 2] / CLOTHES_SPREAD
-    bodies = [model.body(torch.tensor([size])) for size in torch.linspace(-4, 4, 33).tolist()]
-    return min(bodies, key=lambda body: abs(float(Surface(body.vertices, body.faces).face_areas.sum()) - area))
+    sizes = torch.linspace(-4, 4, 33).tolist()
+
+    def misfit(size: float) -> float:
+        body = model.body(torch.tensor([size]))
+        return abs(float(Surface(body.vertices, body.faces).face_areas.sum()) - area)
+
+    nearest = min(sizes, key=misfit)
+    return [model.body(torch.tensor([nearest + other])) for other in OTHER_SIZES]
+
+
+def _whole_area(surface: Surface) -> float:
+    """The surface of the whole person (square metres), told by the silhouette of what was seen from one side."""
+    seen, share = float(surface.face_areas.sum()), openness(surface)
+    return SILHOUETTES * share * seen if share > OPEN else seen
 
 
 def _checked(person: Person, names: list[str], scans: list[FineScan]) -> Registration:

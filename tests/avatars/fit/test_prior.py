@@ -129,20 +129,9 @@ def torchrun(people, out, preset, *more):
     return subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_take_the_same_steps_as_one(trained, people, preset, tmp_path):
+def test_two_processes_killed_and_resumed_take_the_same_steps_as_one(trained, people, preset, tmp_path):
     out = tmp_path / "two.prior"
-    process = torchrun(people, out, preset)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said[-2000:]
-    for stage in ("shape", "detail"):
-        assert curve(out, stage) == pytest.approx(curve(trained, stage), rel=1e-4)
-    assert_alike(trained, out, 2e-3)
-    assert load_prior(out).card == load_prior(trained).card
-
-
-def test_two_processes_that_were_killed_go_on(trained, people, preset, tmp_path):
-    out = tmp_path / "killed.prior"
-    checkpoint = tmp_path / "killed.prior.work" / "shape" / "checkpoint.safetensors"
+    checkpoint = tmp_path / "two.prior.work" / "shape" / "checkpoint.safetensors"
     process = torchrun(people, out, preset)
     end = time.monotonic() + 200
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < end:
@@ -151,9 +140,12 @@ def test_two_processes_that_were_killed_go_on(trained, people, preset, tmp_path)
     process.communicate()
     assert checkpoint.exists()
     process = torchrun(people, out, preset, "--resume")
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=400)
     assert process.returncode == 0, said[-2000:]
+    for stage in ("shape", "detail"):
+        assert curve(out, stage) == pytest.approx(curve(trained, stage), rel=1e-4)
     assert_alike(trained, out, 2e-3)
+    assert load_prior(out).card == load_prior(trained).card
 
 
 def test_shares_of_a_step_are_all_of_it():
