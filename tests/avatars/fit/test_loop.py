@@ -220,7 +220,7 @@ def test_parameters_that_are_no_numbers_are_never_saved(half):
 def test_curves_are_written_and_go_on(half):
     run(Quadratic(), half, resume=True)
     events = EventAccumulator(str(half / "curves")).Reload()
-    assert events.Tags()["scalars"] == ["loss/a", "loss/b"]
+    assert events.Tags()["scalars"] == ["loss/a", "loss/b", "loss/total"]
     assert [event.step for event in events.Scalars("loss/b")] == list(range(0, 30, 4))
     assert events.Scalars("loss/b")[0].value > events.Scalars("loss/b")[-1].value
 
