@@ -17,10 +17,10 @@ from avatars.fit.detail_options import DetailStage
 from avatars.fit.held_out import HeldOutOptions, Surfaces, fit_codes, posed_details
 from avatars.fit.people_pools import NEAR, PeoplePools
 from avatars.fit.prior_hits import AT_ONCE, SeenPoints, see_member
-from avatars.fit.prior_hits import Person as Seen
 from avatars.fit.prior_seen import PARTS
 from avatars.fit.progress import Progress
 from avatars.metrics import iou
+from avatars.models.coarse_person import CoarsePerson
 from avatars.models.person import Person
 from avatars.models.prior import Prior
 from body_models import BodyModel, InputError
@@ -78,7 +78,7 @@ def reconstruct_people(
     for row, number in enumerate(numbers):
         member = dataset.member(number)
         found = len(surfaces.points[row]) / (len(member) * min(options.detail.cached_points, member.surface.shape[1]))
-        overlap = _overlap(Seen(prior.model, shape[row], betas[row]), member)
+        overlap = _overlap(CoarsePerson(prior.model, shape[row], betas[row]), member)
         rows.append((overlap, found, *_tilts(prior, surfaces, row, detail[row])))
     return Reconstruction(shape, detail, *torch.tensor(rows).unbind(1))
 
@@ -90,11 +90,11 @@ def normal_pictures(person: Person, member: Member, yaws: tuple[float, ...], cel
     Codes and build are the person's. The coarse surface is met as in training, by rays at its mesh of some cells.
     """
     options = DetailStage(cached_points=1, mesh_cells=cells)
-    seen = see_member(Seen(person.model, person.shape, person.betas), member, yaws, options)
+    seen = see_member(person.coarse, member, yaws, options)
     points = SeenPoints(*(seen[f"hit_{name}"].float() for name in PARTS))
     subject = torch.zeros(len(points), dtype=torch.long, device=points.canonical.device)
     normals = person.model.normals(points.canonical, subject, person.detail[None], points.coarse, points.feature)
-    return NormalPictures(*(_drawn(_turned(points, some), seen, member, yaws) for some in (points.coarse, normals)))
+    return NormalPictures(*(_drawn(points.posed(some), seen, member, yaws) for some in (points.coarse, normals)))
 
 
 def drawn_people(prior: Prior, count: int, seed: int = 0, kind: str = "mixture") -> list[Person]:
@@ -189,7 +189,7 @@ def _number(name: str) -> int:
 
 
 @torch.no_grad()
-def _overlap(person: Seen, member: Member) -> float:
+def _overlap(person: CoarsePerson, member: Member) -> float:
     """Of all scans together."""
     model, count = person.gdna, len(member)
     near = round(NEAR * member.points.shape[1])
@@ -210,14 +210,9 @@ def _tilts(prior: Prior, surfaces: Surfaces, row: int, detail: Float[Tensor, "de
         return UNKNOWN, UNKNOWN
     subject = torch.zeros(len(points), dtype=torch.long, device=truth.device)
     detailed = posed_details(prior, points, subject, detail[None])
-    cosines = [(some * truth).sum(1).clamp(-1, 1) for some in (_turned(points, points.coarse), detailed)]
+    cosines = [(some * truth).sum(1).clamp(-1, 1) for some in (points.posed(points.coarse), detailed)]
     coarse_error, detailed_error = (float(torch.rad2deg(torch.acos(cosine)).mean()) for cosine in cosines)
     return coarse_error, detailed_error
-
-
-def _turned(points: SeenPoints, normals: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
-    """Canonical normals in the pose, of unit length."""
-    return functional.normalize((points.turn * normals[:, None]).sum(2), dim=1)
 
 
 def _drawn(

@@ -11,9 +11,10 @@ from torch.nn import functional
 from avatars.fit.detail_options import DetailStage
 from avatars.fit.loop import cosine, step_generator
 from avatars.fit.people_pools import PeoplePools
-from avatars.fit.prior_hits import Person, SeenPoints, seen_surface
-from avatars.fit.prior_seen import joined
+from avatars.fit.prior_hits import SeenPoints, seen_surface
+from avatars.fit.prior_seen import PARTS, joined
 from avatars.fit.progress import Progress
+from avatars.models.coarse_person import CoarsePerson
 from avatars.models.prior import Prior
 from data_prep.people import PeopleDataset
 
@@ -48,8 +49,7 @@ class Surfaces:
         chosen = [torch.randint(len(self.points[row]), (count,), generator=generator) for row in rows]
         device = self.normals[0].device
         pairs = [(self.points[row], index.to(device)) for row, index in zip(rows, chosen, strict=True)]
-        names = ("canonical", "turn", "coarse", "feature")
-        drawn = SeenPoints(*(torch.cat([getattr(points, name)[index] for points, index in pairs]) for name in names))
+        drawn = SeenPoints(*(torch.cat([getattr(points, name)[index] for points, index in pairs]) for name in PARTS))
         subject = torch.arange(len(rows), device=device).repeat_interleave(count)
         normals = [self.normals[row][index.to(device)] for row, index in zip(rows, chosen, strict=True)]
         return drawn, subject, torch.cat(normals)
@@ -119,7 +119,7 @@ def posed_details(
 ) -> Float[Tensor, "point 3"]:
     """Detailed unit normals in the pose at points that are known already."""
     normals = prior.model.normals(points.canonical, subject, codes, points.coarse, points.feature)
-    return functional.normalize((points.turn * normals[:, None]).sum(2), dim=1)
+    return points.posed(normals)
 
 
 @torch.no_grad()
@@ -133,7 +133,7 @@ def _surfaces(
 ) -> Surfaces:
     points, normals = [], []
     for row, number in enumerate(numbers):
-        person, member = Person(prior.model, codes[row], pools.betas[row]), dataset.member(number)
+        person, member = CoarsePerson(prior.model, codes[row], pools.betas[row]), dataset.member(number)
         field, shape = person.skinning(member.poses.to(codes), member.translations.to(codes)), person.shape()
         count = options.detail.cached_points
         scans = [seen_surface(prior.model, shape, field, member, scan, count) for scan in range(len(member))]

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from avatars.fields.normals import GridNormals
 from avatars.fit.adversarial import adversarial_losses
@@ -130,8 +129,7 @@ class DetailMethod:
     ) -> Float[Tensor, "point 3"]:
         """Detailed unit normals in the pose."""
         field = self.module.people.gdna.normals
-        normals = field(points.canonical, subject, codes, points.coarse, points.feature)
-        return functional.normalize((points.turn * normals[:, None]).sum(2), dim=1)
+        return points.posed(field(points.canonical, subject, codes, points.coarse, points.feature))
 
     def _real(self, batch: _Batch) -> Float[Tensor, "picture 3 row column"]:
         """The scans' own pictures."""

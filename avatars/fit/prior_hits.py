@@ -16,8 +16,8 @@ from avatars.deform.roots import Roots
 from avatars.fields.affine import apply_affine
 from avatars.fields.people_occupancy import PeopleShape
 from avatars.fit.detail_options import DetailStage
-from avatars.meshing import TriangleMesh, extract_surface
-from avatars.models.gdna import Gdna
+from avatars.models.coarse_person import CoarsePerson, of_one_person
+from avatars.models.gdna import Gdna, normal_turns
 from data_prep.people import Member, view_rays
 from data_prep.surface import Surface
 
@@ -42,39 +42,15 @@ class SeenPoints:
         """How many points there are."""
         return len(self.canonical)
 
-
-@dataclass(frozen=True)
-class Person:
-    """One person of a prior that is being trained: the networks and the person's own numbers."""
-
-    gdna: Gdna
-    code: Float[Tensor, "code"]
-    betas: Float[Tensor, "betas"]
-
-    @torch.no_grad()
-    def shape(self) -> PeopleShape:
-        """What the shape code says."""
-        return self.gdna.shape(self.code[None])
-
-    @torch.no_grad()
-    def skinning(self, poses: Float[Tensor, "scan bone 3"], translations: Float[Tensor, "scan 3"]) -> PeopleSkinning:
-        """The deformation in poses, a frame each."""
-        count = len(poses)
-        return self.gdna.skinning(self.code.expand(count, -1), self.betas.expand(count, -1), poses, translations)
-
-    @torch.no_grad()
-    def mesh(self, cells: int) -> TriangleMesh:
-        """The coarse surface in canonical space; raises InputError when there is none."""
-        shape, box = self.shape(), self.gdna.space.box
-
-        def logits(points: Float[Tensor, "point 3"]) -> Float[Tensor, "point"]:
-            return self.gdna.logits(points, _of(points), shape)
-
-        return extract_surface(logits, box[0], box[1], cells, keep_largest=True)
+    def posed(self, normals: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
+        """Canonical normals at the points in the pose, of unit length."""
+        return torch.nn.functional.normalize((self.turn * normals[:, None]).sum(2), dim=1)
 
 
 @torch.no_grad()
-def see_member(person: Person, member: Member, yaws: tuple[float, ...], options: DetailStage) -> dict[str, Tensor]:
+def see_member(
+    person: CoarsePerson, member: Member, yaws: tuple[float, ...], options: DetailStage
+) -> dict[str, Tensor]:
     """All that is kept of a member: `hit_*` of the views' pixels, view by view, and `surface_*` of the scans' points.
 
     `hit_counts` "scan view" and `surface_counts` "scan" tell how many there are; half precision but for places.
@@ -82,7 +58,7 @@ def see_member(person: Person, member: Member, yaws: tuple[float, ...], options:
     poses, translations = member.poses.to(person.code), member.translations.to(person.code)
     field, shape = person.skinning(poses, translations), person.shape()
     mesh = person.mesh(options.mesh_cells)
-    normals = _in_parts(lambda at: person.gdna.coarse_normals(at, _of(at), shape), mesh.vertices)
+    normals = _in_parts(lambda at: person.gdna.coarse_normals(at, of_one_person(at), shape), mesh.vertices)
     centres = person.gdna.space.joints_of(person.betas[None])[0, 0] + translations
     hits, surface = [], []
     for scan, centre in enumerate(centres):
@@ -107,16 +83,7 @@ def carried(
     return torch.cat(posed), torch.cat(turns)
 
 
-def normal_turns(linear: Float[Tensor, "point 3 3"]) -> Float[Tensor, "point 3 3"]:
-    """Inverse transposes but for a positive factor: cofactors, which degenerate maps have too."""
-    x, y, z = linear.unbind(1)
-    crosses = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], 1)
-    sign = torch.where((x * crosses[:, 0]).sum(1) < 0, -1.0, 1.0)
-    size = crosses.norm(dim=(1, 2)).clamp_min(1e-12)
-    return crosses * (sign / size)[:, None, None]
-
-
-def fingerprint(person: Person, member: Member, yaws: tuple[float, ...], options: DetailStage) -> str:
+def fingerprint(person: CoarsePerson, member: Member, yaws: tuple[float, ...], options: DetailStage) -> str:
     """Changes with everything that `see_member` depends on, but for the networks (see `networks_fingerprint`)."""
     sizes = repr((member.maps.shape, yaws, options.cached_points, options.mesh_cells))
     tensors = [person.code, person.betas, member.poses, member.translations, member.surface, member.normals]
@@ -196,10 +163,10 @@ def seen_surface(
     order = torch.randperm(len(member.surface[scan]), generator=torch.Generator().manual_seed(scan))[:count]
     posed = member.surface[scan][order].to(device)
     roots = gdna.find_roots(posed, torch.full_like(posed[:, 0], scan).long(), field)
-    logits = _in_parts(lambda at: gdna.logits(at, _of(at), shape)[:, None], roots.canonical)[:, 0]
+    logits = _in_parts(lambda at: gdna.logits(at, of_one_person(at), shape)[:, None], roots.canonical)[:, 0]
     best = likeliest(roots, logits)
     canonical, point = roots.canonical[best], roots.point[best]
-    coarse = _in_parts(lambda at: gdna.coarse_normals(at, _of(at), shape), canonical)
+    coarse = _in_parts(lambda at: gdna.coarse_normals(at, of_one_person(at), shape), canonical)
     turn = carried(field, canonical, torch.full_like(canonical[:, 0], scan).long())[1]
     points = SeenPoints(canonical, turn, coarse, _features(gdna, shape, canonical))
     return points, member.normals[scan][order].to(device)[point]
@@ -216,7 +183,7 @@ def likeliest(roots: Roots, logits: Float[Tensor, "root"]) -> Int[Tensor, "some"
 
 
 def _features(gdna: Gdna, shape: PeopleShape, points: Float[Tensor, "point 3"]) -> Float[Tensor, "point feature"]:
-    return _in_parts(lambda at: gdna.occupancy(at, _of(at), shape).feature, points)
+    return _in_parts(lambda at: gdna.occupancy(at, of_one_person(at), shape).feature, points)
 
 
 def _in_parts(
@@ -233,8 +200,3 @@ def _kept(points: SeenPoints) -> dict[str, Tensor]:
 
 def _joined(kind: str, scans: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {f"{kind}_{name}": torch.cat([scan[name] for scan in scans]) for name in scans[0]}
-
-
-def _of(points: Float[Tensor, "point 3"]) -> Int[Tensor, "point"]:
-    """All points are of the first person."""
-    return torch.zeros(len(points), dtype=torch.long, device=points.device)

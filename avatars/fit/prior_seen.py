@@ -12,9 +12,10 @@ from torch import Tensor
 
 from avatars.fit.detail_options import DetailStage
 from avatars.fit.people_pools import PeoplePools
-from avatars.fit.prior_hits import Person, SeenPoints, fingerprint, networks_fingerprint, see_member
+from avatars.fit.prior_hits import SeenPoints, fingerprint, networks_fingerprint, see_member
 from avatars.fit.prior_shape import CodedPeople, Share
 from avatars.fit.progress import Progress
+from avatars.models.coarse_person import CoarsePerson
 from body_models import InputError
 from data_prep.atomic import replacing
 from data_prep.people import PeopleDataset
@@ -80,7 +81,7 @@ def prepare_seen(
     task = progress.start("finding where views meet the surfaces", len(numbers[share.rank :: share.processes]))
     for row in range(share.rank, len(numbers), share.processes):
         member = dataset.member(numbers[row])
-        person = Person(gdna, people.shape[row].detach(), pools.betas[row])
+        person = CoarsePerson(gdna, people.shape[row].detach(), pools.betas[row])
         mark = networks + fingerprint(person, member, dataset.yaws, options)
         if not _is_made(paths[row], mark):
             try:

@@ -24,8 +24,7 @@ from avatars.fields.patches import patched_grid
 from avatars.fields.people_occupancy import GridPeopleOccupancy, MlpPeopleOccupancy, PeopleShape, coarse_normals
 from avatars.models.gdna_options import GdnaOptions
 from avatars.models.gdna_space import PeopleSpace
-from avatars.models.snarf import OUTSIDE
-from body_models.precision import matmul
+from avatars.models.snarf import hard_maximum
 
 __all__ = ["Gdna", "GdnaOptions"]
 
@@ -48,7 +47,8 @@ class Gdna(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.space = options, space
-        self._kept: tuple[SampledWeights, int] | None = None
+        self._mean: SampledWeights | None = None
+        self._searches = 0
         lower, upper = space.box[0], space.box[1]
         bones, codes = len(space.skeleton), options.shape_code
         if options.network == "grid":
@@ -104,17 +104,16 @@ class Gdna(nn.Module):
 
         Searches go on from them to each person's own, as they are now, so that they need not be the latest.
         """
-        if self._kept is None or self._kept[1] == 0:
+        if self._mean is None or (self.training and self._searches >= SEARCHES):
             with torch.no_grad():
                 log_weights = self.weights.mean_at_nodes().clone()
-            self._kept = SampledWeights(self.space.grid, log_weights), SEARCHES if self.training else -1
-        weights, left = self._kept
-        self._kept = weights, left - 1
-        return weights
+            self._mean, self._searches = SampledWeights(self.space.grid, log_weights), 0
+        self._searches += 1
+        return self._mean
 
     def train(self, mode: bool = True) -> "Gdna":
         """Switch between training and use; the search's table of weights is made anew."""
-        self._kept = None
+        self._mean = None
         super().train(mode)
         return self
 
@@ -146,9 +145,7 @@ class Gdna(nn.Module):
         canonical = roots.canonical
         if torch.is_grad_enabled():
             canonical = attach_gradient(roots, posed, frame, field)
-        logits = self.logits(canonical, frame[roots.point], shape)
-        outside = logits.new_full((len(posed),), OUTSIDE)
-        return outside.scatter_reduce(0, roots.point, logits, "amax", include_self=False)
+        return hard_maximum(self.logits(canonical, frame[roots.point], shape), roots)
 
     def coarse_normals(
         self, canonical: Float[Tensor, "point 3"], subject: Int[Tensor, "point"], shape: PeopleShape
@@ -179,8 +176,16 @@ def posed_normals(
 ) -> Float[Tensor, "point 3"]:
     """Canonical unit normals in the pose, by the inverse transpose of the blended rotation (gDNA, section 3.4)."""
     linear = field.blend(canonical, frame)[..., :3]
-    turned = matmul(torch.linalg.inv(linear).mT, normals[..., None])[..., 0]
-    return functional.normalize(turned, dim=1)
+    return functional.normalize((normal_turns(linear) * normals[:, None]).sum(2), dim=1)
+
+
+def normal_turns(linear: Float[Tensor, "point 3 3"]) -> Float[Tensor, "point 3 3"]:
+    """Inverse transposes but for a positive factor: cofactors, which degenerate maps have too."""
+    x, y, z = linear.unbind(1)
+    crosses = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], 1)
+    sign = torch.where((x * crosses[:, 0]).sum(1) < 0, -1.0, 1.0)
+    size = crosses.norm(dim=(1, 2)).clamp_min(1e-12)
+    return crosses * (sign / size)[:, None, None]
 
 
 def volume_grid(space: PeopleSpace, spacing: float) -> GridSpec:

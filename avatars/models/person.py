@@ -10,11 +10,13 @@ from torch import Tensor
 from avatars.deform.people import PeopleSkinning
 from avatars.deform.sampled import SampledSkinning, SampledWeights
 from avatars.deform.skinning import forward_skin
-from avatars.meshing import TriangleMesh, extract_surface
+from avatars.meshing import TriangleMesh
 from avatars.meshing.detail import displace_by_normals
 from avatars.models.avatar import Avatar, AvatarInfo
+from avatars.models.coarse_person import POINTS_AT_ONCE, CoarsePerson, of_one_person
 from avatars.models.gdna import Gdna
 from avatars.models.person_picture import PersonSurface, picture_of_person, view_normals
+from avatars.models.rigged import at_rest
 from avatars.models.snarf import SnarfOptions
 from avatars.models.start import snarf_from_body
 from avatars.render import OrthographicCamera, Proxy, orthographic_view
@@ -25,7 +27,6 @@ from data_prep.people.views import HALF
 from data_prep.pictures import RenderedImage
 from data_prep.pictures.mesh import BACKGROUND
 
-POINTS_AT_ONCE = 200_000
 PROXY_CELLS = 160
 """Resolution of the mesh from which rays look for the surface."""
 BAKED_SPACING = 0.01
@@ -56,6 +57,7 @@ class Person:
     ) -> None:
         self.model, self.body_model = model, body_model
         self.shape, self.detail, self.betas = shape, detail, betas
+        self.coarse = CoarsePerson(model, shape, betas)
         self._surface = lru_cache(maxsize=4)(self._make_surface)
 
     def surface(self, resolution: int = 256, details: bool = True) -> CanonicalSurface:
@@ -64,15 +66,9 @@ class Person:
 
     @torch.no_grad()
     def _make_surface(self, resolution: int, details: bool) -> CanonicalSurface:
-        model, box = self.model, self.model.space.box
-        shape = model.shape(self.shape[None])
-
-        def logits(points: Float[Tensor, "point 3"]) -> Float[Tensor, "point"]:
-            return torch.cat([model.logits(some, _zeros(some), shape) for some in points.split(POINTS_AT_ONCE)])
-
-        mesh = extract_surface(logits, box[0], box[1], resolution=resolution, keep_largest=True)
-        subject = _zeros(mesh.vertices)
-        normals = model.detail_normals(mesh.vertices, subject, shape, self.detail[None])
+        model, mesh = self.model, self.coarse.mesh(resolution)
+        subject = of_one_person(mesh.vertices)
+        normals = model.detail_normals(mesh.vertices, subject, self.coarse.shape(), self.detail[None])
         tables = model.weights.tables(self.shape[None])
         weights = model.weights.log_weights(mesh.vertices, subject, tables).softmax(1)
         vertices = mesh.vertices
@@ -85,12 +81,10 @@ class Person:
         """The surface as a rigged mesh at rest, as any body: wrinkles are geometry unless `details` is false."""
         surface, space = self.surface(resolution, details), self.model.space
         betas = self.betas[None]
-        field = self.model.skinning(self.shape[None], betas, space.canonical_pose[None], space.joints.new_zeros(1, 3))
-        shifted = field.shifted(surface.vertices, _zeros(surface.vertices))
+        field = self.skinning(space.canonical_pose, space.joints.new_zeros(3))
+        shifted = field.shifted(surface.vertices, of_one_person(surface.vertices))
         own = transform_points(space.similarity(betas).expand(len(shifted), -1, -1), shifted)
-        blended = (surface.weights @ space.canonical_from_rest(betas)[0].flatten(1)).unflatten(1, (4, 4))
-        homogeneous = torch.cat([own, torch.ones_like(own[:, :1])], 1)
-        rest = torch.linalg.solve(blended, homogeneous[..., None])[:, :3, 0]
+        rest = at_rest(own, surface.weights, space.canonical_from_rest(betas)[0])
         joints = space.joints_of(betas)[0]
         return Body(space.skeleton, rest, surface.faces, surface.weights, joints, space.canonical_pose)
 
@@ -127,7 +121,7 @@ class Person:
     @torch.no_grad()
     def skinning(self, pose: Float[Tensor, "bone 3"], translation: Float[Tensor, "3"]) -> PeopleSkinning:
         """The deformation by the networks themselves, in a pose."""
-        return self.model.skinning(self.shape[None], self.betas[None], pose[None], translation[None])
+        return self.coarse.skinning(pose[None], translation[None])
 
     @torch.no_grad()
     def field(self, pose: Float[Tensor, "bone 3"], translation: Float[Tensor, "3"]) -> SampledSkinning:
@@ -143,7 +137,7 @@ class Person:
         weights, grid = self.model.weights, self.model.space.grid
         with torch.no_grad():
             tables, nodes = weights.tables(self.shape[None]), grid.nodes().to(self.shape)
-            logs = [weights.log_weights(some, _zeros(some), tables) for some in nodes.split(POINTS_AT_ONCE)]
+            logs = [weights.log_weights(some, of_one_person(some), tables) for some in nodes.split(POINTS_AT_ONCE)]
         return SampledWeights(grid, torch.cat(logs))
 
     def avatar(self, name: str = "sampled person", resolution: int = 256) -> Avatar:
@@ -189,17 +183,13 @@ class PosedPerson:
     @cached_property
     def _surface(self) -> PersonSurface:
         person, posed = self.person, (self.rotation, self.translation)
-        shape = person.model.shape(person.shape[None])
-        return PersonSurface(person.model, shape, person.detail[None], person.skinning(*posed), person.field(*posed))
+        return PersonSurface(
+            person.model, person.coarse.shape(), person.detail[None], person.skinning(*posed), person.field(*posed)
+        )
 
     @cached_property
     def _proxy(self) -> Proxy:
-        mesh = self.person.surface(PROXY_CELLS, details=False)
+        mesh = self.person.coarse.mesh(PROXY_CELLS)
         with torch.no_grad():
-            posed = forward_skin(self._surface.deformation, mesh.vertices, _zeros(mesh.vertices))
+            posed = forward_skin(self._surface.deformation, mesh.vertices, of_one_person(mesh.vertices))
         return Proxy(mesh.vertices, mesh.faces, posed[None])
-
-
-def _zeros(points: Float[Tensor, "point 3"]) -> Int[Tensor, "point"]:
-    """All points are of one person."""
-    return torch.zeros(len(points), dtype=torch.long, device=points.device)

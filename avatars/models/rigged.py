@@ -24,7 +24,16 @@ def rigged_body(model: Snarf, resolution: int = 192, code: Float[Tensor, "1 code
     mesh = extract_surface(field, model.box[0], model.box[1], resolution=resolution, keep_largest=True)
     weights = model.weights(mesh.vertices)
     joints = (model.joints + model.joint_shift).detach()
-    blended = (weights @ model.canonical_from_rest().flatten(1)).unflatten(1, (4, 4))
-    homogeneous = torch.cat([mesh.vertices, torch.ones_like(mesh.vertices[:, :1])], 1)
-    rest = torch.linalg.solve(blended, homogeneous[..., None])[:, :3, 0]
+    rest = at_rest(mesh.vertices, weights, model.canonical_from_rest())
     return Body(model.skeleton, rest, mesh.faces, weights, joints, model.canonical_pose)
+
+
+def at_rest(
+    canonical: Float[Tensor, "vertex 3"],
+    weights: Float[Tensor, "vertex bone"],
+    canonical_from_rest: Float[Tensor, "bone 4 4"],
+) -> Float[Tensor, "vertex 3"]:
+    """Where linear blend skinning brought canonical points from (metres)."""
+    blended = (weights @ canonical_from_rest.flatten(1)).unflatten(1, (4, 4))
+    homogeneous = torch.cat([canonical, torch.ones_like(canonical[:, :1])], 1)
+    return torch.linalg.solve(blended, homogeneous[..., None])[:, :3, 0]

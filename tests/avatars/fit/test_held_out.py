@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from avatars.fit.held_out import HeldOutOptions, Surfaces, fit_codes, posed_details
-from avatars.fit.prior_hits import Person, SeenPoints
+from avatars.fit.prior_hits import SeenPoints
 from avatars.fit.prior_seen import joined
+from avatars.models.coarse_person import CoarsePerson
 from avatars.models.code_statistics import CodeStatistics
 from avatars.models.prior import Prior, PriorCard
 from data_prep.people.dataset import PeopleDataset
@@ -49,7 +50,7 @@ def found(prior, dataset):
 @torch.no_grad()
 def logits(prior: Prior, dataset: PeopleDataset, number: int, code: torch.Tensor) -> torch.Tensor:
     member = dataset.member(number)
-    person = Person(prior.model, code, BETAS[number])
+    person = CoarsePerson(prior.model, code, BETAS[number])
     field = person.skinning(member.poses, member.translations)
     frame = torch.arange(len(member)).repeat_interleave(member.points.shape[1])
     shape = prior.model.shape(code.expand(len(member), -1))

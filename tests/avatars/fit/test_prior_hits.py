@@ -4,15 +4,14 @@ from torch.nn.functional import normalize
 
 from avatars.deform.roots import Roots
 from avatars.fit.prior_hits import (
-    Person,
     carried,
     fingerprint,
     likeliest,
     networks_fingerprint,
-    normal_turns,
     see_member,
 )
-from avatars.models.gdna import posed_normals
+from avatars.models.coarse_person import CoarsePerson
+from avatars.models.gdna import normal_turns, posed_normals
 from data_prep.people import HALF, to_view
 from tests.avatars.fit.tiny_people import BETAS, MEMBER, STAGE, coarse_people, write_bodies
 
@@ -20,7 +19,7 @@ from tests.avatars.fit.tiny_people import BETAS, MEMBER, STAGE, coarse_people, w
 @pytest.fixture(scope="module")
 def person():
     people = coarse_people().eval()
-    return Person(people.gdna, people.shape[1].detach(), BETAS[1])
+    return CoarsePerson(people.gdna, people.shape[1].detach(), BETAS[1])
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_likeliest_root_has_the_largest_logit():
 def test_fingerprints_change_with_what_they_stand_for(person, member):
     mark = fingerprint(person, member, MEMBER.yaws, STAGE)
     assert fingerprint(person, member, MEMBER.yaws, STAGE) == mark
-    assert fingerprint(Person(person.gdna, person.code + 1e-3, person.betas), member, MEMBER.yaws, STAGE) != mark
+    assert fingerprint(CoarsePerson(person.gdna, person.code + 1e-3, person.betas), member, MEMBER.yaws, STAGE) != mark
     other = coarse_people().gdna
     assert networks_fingerprint(other) == networks_fingerprint(person.gdna)
     with torch.no_grad():

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from avatars.fit.prior_hits import Person, see_member
+from avatars.fit.prior_hits import see_member
 from avatars.fit.prior_seen import SeenPeople, joined, prepare_seen
 from avatars.fit.prior_shape import Share
 from avatars.fit.progress import Progress
+from avatars.models.coarse_person import CoarsePerson
 from body_models import InputError
 from tests.avatars.fit.tiny_people import BETAS, MEMBER, STAGE, coarse_people, pools_of, write_bodies
 
@@ -36,7 +37,7 @@ def prepare(people, dataset, folder, share=None) -> SeenPeople:
 
 def test_parts_of_files_are_what_was_found(seen, people, dataset):
     found = see_member(
-        Person(people.gdna.eval(), people.shape[1].detach(), BETAS[1]), dataset.member(1), MEMBER.yaws, STAGE
+        CoarsePerson(people.gdna.eval(), people.shape[1].detach(), BETAS[1]), dataset.member(1), MEMBER.yaws, STAGE
     )
     counts = found["hit_counts"]
     before = int(counts.flatten()[:4].sum())
