@@ -81,6 +81,16 @@ def sample_outer_surface(surface: Surface, count: int, generator: torch.Generato
     return SurfaceSamples(*joined)
 
 
+def blended_normals(
+    surface: Surface, samples: SurfaceSamples, vertex_normals: Float[Tensor, "vertex 3"] | None = None
+) -> Float[Tensor, "sample 3"]:
+    """Unit vertex normals, the surface's own or given ones, blended at samples; the face's where they cancel out."""
+    normals = surface.vertex_normals if vertex_normals is None else vertex_normals.to(surface.vertices)
+    blended = surface.interpolate(normals, samples.face, samples.barycentric)
+    length = blended.norm(dim=1, keepdim=True)
+    return torch.where(length > 0.1, blended / length.clamp_min(1e-6), samples.normals)
+
+
 def label_points(surface: Surface, points: Float[Tensor, "point 3"]) -> OccupancySamples:
     """Label points by the winding number, with the signed distance from the same query."""
     distance = surface.signed_distance(points)

@@ -1,11 +1,8 @@
 """How well a prior says who people are that it was not trained on, and what it draws: figures, clouds and pictures."""
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -27,7 +24,7 @@ from body_models import BodyModel, InputError
 from body_models.parameters import unknown_name
 from data_prep.people import Member, PeopleDataset, to_view
 from data_prep.people.synthetic import ClothedPerson, make_clothed_person
-from data_prep.people.synthetic.make import RECIPE
+from data_prep.people.synthetic.recipe import RECIPE, member_number, member_seed, read_recipe
 from data_prep.sampling import sample_outer_surface
 from data_prep.surface import Surface
 
@@ -149,11 +146,11 @@ def true_cloud(model: BodyModel, dataset: PeopleDataset, number: int, assets: Pa
 
 def remade_person(model: BodyModel, dataset: PeopleDataset, number: int, assets: Path | None = None) -> ClothedPerson:
     """A member of a synthetic dataset as it was made, from the dataset's seed; raises InputError when it differs."""
-    member, (seed, betas, clothes) = dataset.member(number), _recipe(dataset)
-    if clothes and assets is None:
-        raise InputError(f"Some people of {dataset.folder} wear clothes from '{clothes}'; give that folder.")
-    own = np.random.SeedSequence([seed, _number(member.name)]).generate_state(1, np.uint64)
-    person = make_clothed_person(model, int(own[0]), betas, assets if clothes else None)
+    member, recipe = dataset.member(number), read_recipe(dataset.folder)
+    if recipe.clothes and assets is None:
+        raise InputError(f"Some people of {dataset.folder} wear clothes from '{recipe.clothes}'; give that folder.")
+    seed = member_seed(recipe.seed, member_number(member.name))
+    person = make_clothed_person(model, seed, recipe.betas, assets if recipe.clothes else None)
     there = Surface(person.pose_vertices(member.poses[0], member.translations[0]), person.clothed.faces)
     distance = there.closest(member.surface[0, :: max(1, member.surface.shape[1] // 256)]).distance
     if not torch.allclose(person.betas, member.betas, atol=1e-4) or float(distance.quantile(0.95)) > SAME:
@@ -166,26 +163,6 @@ def remade_person(model: BodyModel, dataset: PeopleDataset, number: int, assets:
 
 def _outer_cloud(surface: Surface, seed: int) -> Cloud:
     return sample_outer_surface(surface, POINTS, torch.Generator().manual_seed(seed)).points
-
-
-def _recipe(dataset: PeopleDataset) -> tuple[int, int, str]:
-    """Seed, number of betas, and name of the folder of clothes, if any."""
-    path = dataset.folder / RECIPE
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-        return int(recipe["seed"]), int(recipe["betas"]), str(recipe["assets"] or "")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is missing or damaged ({error}), so nobody knows how these people were made; compare with people "
-            "that `avatars dataset make-people` made."
-        ) from error
-
-
-def _number(name: str) -> int:
-    found = re.fullmatch(r"person_(\d+)", name)
-    if found is None:
-        raise InputError(f"'{name}' is no name that synthetic people have, as in person_00012.")
-    return int(found[1])
 
 
 @torch.no_grad()

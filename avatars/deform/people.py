@@ -10,12 +10,11 @@ from avatars.deform.broyden import inverse_3x3
 from avatars.deform.roots import Roots, SearchOptions
 from avatars.deform.sampled import SampledSkinning
 from avatars.deform.search import search
-from avatars.deform.skinning import forward_skin
+from avatars.deform.skinning import blended_jacobian, forward_skin
 from avatars.fields.affine import blend_bones
 from avatars.fields.coded_weights import CodedWeights
 from avatars.fields.patches import PatchedGrid
 from avatars.fields.reading import read, read_with_slopes
-from body_models.precision import matmul
 
 CHORDS = 2
 """Steps from a root of the mean person's weights to one of a person's own."""
@@ -62,14 +61,10 @@ class PeopleSkinning:
     def jacobian(self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"]) -> Float[Tensor, "point 3 3"]:
         """Exact spatial Jacobian of the deformation, a constant to gradients."""
         logs, rises = self.weights.with_slopes(points, frame, self.tables)
-        weights = torch.softmax(logs, dim=1)
         offset, slopes = read_with_slopes(self.offsets.flatten(0, 1), self.offset_grid, points, frame=frame)
         stretch = torch.eye(3).to(points) + slopes.mT
         bones = self.posed_from_canonical[:, :, :3][frame]
-        carried = matmul(bones[..., :3], (points + offset)[:, None, :, None])[..., 0] + bones[..., 3]
-        spread = weights[..., None] * (carried - (weights[..., None] * carried).sum(1, keepdim=True))
-        turn = matmul(rises, spread)
-        return matmul((weights[..., None, None] * bones[..., :3]).sum(1), stretch) + turn.mT
+        return blended_jacobian(logs, rises, bones, points + offset, stretch)
 
 
 @torch.no_grad()

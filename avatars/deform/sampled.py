@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatars.deform.kernel_carry import carry_points
+from avatars.deform.skinning import blended_jacobian
 from avatars.deform.starts import StartTable, start_table
 from avatars.fields.affine import apply_affine, blend_bones
 from avatars.fields.patches import PatchedGrid
@@ -102,17 +103,12 @@ class SampledSkinning:
     ) -> Float[Tensor, "point 3 3"]:
         """The Jacobian in plain torch, for any precision: its meaning."""
         logs, rises = read_with_slopes(self.log_weights, self.grid, points)
-        weights = torch.softmax(logs, dim=1)
-        stretch = torch.eye(3).to(points).expand(len(points), 3, 3)
-        shifted = points
+        shifted, stretch = points, torch.eye(3).to(points)[None]
         if self.offsets is not None:
             offset, slopes = read_with_slopes(self.offsets.flatten(0, 1), self.grid, points, frame=frame)
             shifted, stretch = points + offset, stretch + slopes.mT
         bones = self.posed_from_canonical[:, :, :3][frame]
-        carried = matmul(bones[..., :3], shifted[:, None, :, None])[..., 0] + bones[..., 3]  # point bone 3
-        spread = weights[..., None] * (carried - (weights[..., None] * carried).sum(1, keepdim=True))
-        turn = (rises[..., None] * spread[:, None]).sum(2)  # point axis 3
-        return matmul((weights[..., None, None] * bones[..., :3]).sum(1), stretch) + turn.mT
+        return blended_jacobian(logs, rises, bones, shifted, stretch)
 
     def _fused(
         self, points: Float[Tensor, "point 3"], frame: Int[Tensor, "point"], jacobian: bool

@@ -13,6 +13,7 @@ from avatars.deform.starts import StartTable
 from avatars.fields.affine import apply_affine, blend_bones
 from avatars.fields.offsets import OffsetField
 from avatars.fields.weights import WeightField
+from body_models.precision import matmul
 
 
 @runtime_checkable
@@ -80,6 +81,24 @@ class Skinning:
             carried = forward_skin(self, x, frame)
             rows = [torch.autograd.grad(carried[:, i].sum(), x, retain_graph=i < 2)[0] for i in range(3)]
         return torch.stack(rows, 1).detach()
+
+
+def blended_jacobian(
+    log_weights: Float[Tensor, "point bone"],
+    rises: Float[Tensor, "point 3 bone"],
+    bones: Float[Tensor, "point bone 3 4"],
+    shifted: Float[Tensor, "point 3"],
+    stretch: Float[Tensor, "#point 3 3"],
+) -> Float[Tensor, "point 3 3"]:
+    """Spatial Jacobian of `T(x) shifted(x)`, with `T` the bones blended by softmaxed logarithms that change by `rises`.
+
+    `stretch` is the Jacobian of `shifted`.
+    """
+    weights = torch.softmax(log_weights, dim=1)
+    carried = matmul(bones[..., :3], shifted[:, None, :, None])[..., 0] + bones[..., 3]  # point bone 3
+    spread = weights[..., None] * (carried - (weights[..., None] * carried).sum(1, keepdim=True))
+    turn = matmul(rises, spread)  # point axis 3
+    return matmul((weights[..., None, None] * bones[..., :3]).sum(1), stretch) + turn.mT
 
 
 def forward_skin(

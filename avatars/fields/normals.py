@@ -1,6 +1,5 @@
 """Fields of detailed normals that tell subjects apart by a code: grids with a small decoder (fast), gDNA's MLP."""
 
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -8,21 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatars.fields.eigen_volumes import EigenVolumes
 from avatars.fields.encoding import FeatureGrids
+from avatars.fields.generator import VolumeGenerator
 from avatars.fields.grid import GridSpec
 from avatars.fields.mlp import Mlp, positional_encoding
 
 AGREEING = 0.2
 """Fused normals keep to the fine one where half of one plus its cosine to the coarse one is this near to 1."""
-
-
-@runtime_checkable
-class FeatureVolume(Protocol):
-    """Features at points of several subjects, as `EigenVolumes` and `VolumeGenerator` give them."""
-
-    code: int
-    channels: int
-    __call__: Callable[..., Tensor]
 
 
 @runtime_checkable
@@ -48,10 +40,13 @@ class GridNormals(nn.Module):
     """
 
     def __init__(
-        self, volume: nn.Module, shared: list[tuple[GridSpec, int]], feature_size: int, width: int = 32
+        self,
+        volume: EigenVolumes | VolumeGenerator,
+        shared: list[tuple[GridSpec, int]],
+        feature_size: int,
+        width: int = 32,
     ) -> None:
         super().__init__()
-        assert isinstance(volume, FeatureVolume)
         self.volume, self.grids = volume, FeatureGrids(shared)
         inputs = volume.channels + self.grids.size + 3 + feature_size
         last = nn.Linear(width, 3)

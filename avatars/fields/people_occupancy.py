@@ -23,8 +23,6 @@ FADE = 0.05
 DIFFERENCE = 0.006
 """Half the distance over which a surface's slope is measured (metres)."""
 
-Volumes = EigenVolumes | VolumeGenerator
-
 
 @dataclass(frozen=True)
 class PeopleShape:

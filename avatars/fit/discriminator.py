@@ -45,10 +45,6 @@ class DiscriminatorOptions:
         return self.size // 2 ** (len(self.widths) - 1)
 
 
-PAPER = DiscriminatorOptions(256, (64, 128, 256, 512, 512, 512, 512))
-"""The sizes of gDNA's public code."""
-
-
 class Discriminator(nn.Module):
     """Pictures to logits, positive for real ones.
 

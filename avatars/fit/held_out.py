@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from avatars.fit.detail_options import DetailStage
 from avatars.fit.loop import cosine, step_generator
 from avatars.fit.people_pools import PeoplePools
 from avatars.fit.prior_hits import SeenPoints, seen_surface
 from avatars.fit.prior_seen import PARTS, joined
+from avatars.fit.prior_shape import occupancy_loss
 from avatars.fit.progress import Progress
 from avatars.models.coarse_person import CoarsePerson
 from avatars.models.prior import Prior
@@ -97,11 +97,8 @@ def _shape_loss(
     points, distances = pools.draw(scan, options.points, 0.75, generator)
     codes, model = table[person], prior.model
     field = model.skinning(codes, pools.betas[person], pools.poses[scan], pools.translations[scan])
-    frame = torch.arange(len(person), device=points.device).repeat_interleave(options.points)
-    logits = model(points, frame, model.shape(codes), field)
     labels = torch.sigmoid(-distances / model.options.edge)
-    occupancy = functional.binary_cross_entropy_with_logits(logits, labels)
-    return occupancy + options.code_weight * codes.square().mean()
+    return occupancy_loss(model, codes, field, points, labels) + options.code_weight * codes.square().mean()
 
 
 def _detail_loss(

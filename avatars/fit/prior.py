@@ -4,17 +4,19 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
-from avatars.fit.loop import LoopOptions, make_fabric, optimise
+from avatars.fit.detail_options import DetailStage
+from avatars.fit.loop import LoopOptions, Method, make_fabric, optimise
 from avatars.fit.options import check_seed
 from avatars.fit.people_pools import PeoplePools
 from avatars.fit.prior_detail import DetailedPeople, DetailMethod
-from avatars.fit.prior_options import PriorOptions, load_prior_preset
+from avatars.fit.prior_options import PriorOptions, ShapeStage, load_prior_preset
 from avatars.fit.prior_seen import prepare_seen
 from avatars.fit.prior_shape import CodedPeople, ShapeMethod, Share
 from avatars.fit.progress import Progress
@@ -68,10 +70,10 @@ def train_prior(
         gdna = start_prior(model, options.model)
         people = CodedPeople(gdna, len(chosen), seed).to(fabric.device)
         pools = PeoplePools.of(dataset, chosen, gdna.space.betas).to(fabric.device)
-        share = Share(fabric.global_rank, fabric.world_size)
-        _train_shapes(people, pools, model, options, seed, fabric, share, work, resume, progress)
-        _train_details(people, pools, dataset, chosen, options, seed, fabric, share, work, resume, progress)
-        prior = _finished(people, pools, dataset, notes)
+        run = _Run(people, pools, dataset, chosen, options, seed, fabric, work, resume, progress)
+        _train_shapes(run, model)
+        _train_details(run)
+        prior = _finished(run, notes)
         if fabric.is_global_zero:
             save_prior(prior, out)
         fabric.barrier()
@@ -79,57 +81,59 @@ def train_prior(
     return prior
 
 
-def _train_shapes(
-    people: CodedPeople,
-    pools: PeoplePools,
-    model: BodyModel,
-    options: PriorOptions,
-    seed: int,
-    fabric: Fabric,
-    share: Share,
-    work: Path,
-    resume: bool,
-    progress: Progress,
-) -> None:
-    stage = options.shape
-    _check_batch(stage.people, len(pools), share)
-    method = ShapeMethod(people, pools, CanonicalModel(model, people.gdna.space.betas), stage, share)
-    loop = LoopOptions(stage.steps, seed, "auto", stage.rates.final, stage.clip)
-    optimise(method, loop, work / "shape", resume, progress, fabric=fabric, title="learning shapes")
+@dataclass(frozen=True)
+class _Run:
+    """What both stages share."""
+
+    people: CodedPeople
+    pools: PeoplePools
+    dataset: PeopleDataset
+    chosen: list[int]
+    """Numbers of the people trained on, in the order of the pools."""
+    options: PriorOptions
+    seed: int
+    fabric: Fabric
+    work: Path
+    resume: bool
+    progress: Progress
+
+    @property
+    def share(self) -> Share:
+        """This process's part of the work."""
+        return Share(self.fabric.global_rank, self.fabric.world_size)
+
+    def optimise(self, method: Method, stage: ShapeStage | DetailStage, name: str, title: str) -> None:
+        """Take a stage's steps, in a folder of its own."""
+        loop = LoopOptions(stage.steps, self.seed, "auto", stage.rates.final, stage.clip)
+        optimise(method, loop, self.work / name, self.resume, self.progress, fabric=self.fabric, title=title)
+
+
+def _train_shapes(run: _Run, model: BodyModel) -> None:
+    people, stage = run.people, run.options.shape
+    _check_batch(stage.people, len(run.pools), run.share)
+    method = ShapeMethod(people, run.pools, CanonicalModel(model, people.gdna.space.betas), stage, run.share)
+    run.optimise(method, stage, "shape", "learning shapes")
     people.requires_grad_(False)
 
 
-def _train_details(
-    people: CodedPeople,
-    pools: PeoplePools,
-    dataset: PeopleDataset,
-    chosen: list[int],
-    options: PriorOptions,
-    seed: int,
-    fabric: Fabric,
-    share: Share,
-    work: Path,
-    resume: bool,
-    progress: Progress,
-) -> None:
-    stage = options.detail
+def _train_details(run: _Run) -> None:
+    stage = run.options.detail
     if stage.steps == 0:
         return
-    _check_batch(stage.people, len(pools), share)
-    seen = prepare_seen(people, pools, dataset, chosen, work / "seen", stage, progress, share)
-    fabric.barrier()
-    module = DetailedPeople(people, dataset.view_size, stage, seed)
-    method = DetailMethod(module, pools, dataset, chosen, seen, stage, share)
-    loop = LoopOptions(stage.steps, seed, "auto", stage.rates.final, stage.clip)
-    optimise(method, loop, work / "detail", resume, progress, fabric=fabric, title="learning wrinkles")
+    _check_batch(stage.people, len(run.pools), run.share)
+    known = (run.pools, run.dataset, run.chosen)
+    seen = prepare_seen(run.people, *known, run.work / "seen", stage, run.progress, run.share)
+    run.fabric.barrier()
+    module = DetailedPeople(run.people, run.dataset.view_size, stage, run.seed)
+    run.optimise(DetailMethod(module, *known, seen, stage, run.share), stage, "detail", "learning wrinkles")
 
 
-def _finished(people: CodedPeople, pools: PeoplePools, dataset: PeopleDataset, notes: Sequence[str]) -> Prior:
+def _finished(run: _Run, notes: Sequence[str]) -> Prior:
     """The prior with the statistics of what it was trained on."""
-    found = [CodeStatistics.of(codes.detach().cpu()) for codes in (people.shape, people.detail)]
-    builds = CodeStatistics.of(pools.betas.cpu(), components=1)
-    card = PriorCard(dataset.body_model, len(pools), tuple(notes))
-    return Prior(people.gdna.cpu(), found[0], found[1], builds, card)
+    found = [CodeStatistics.of(codes.detach().cpu()) for codes in (run.people.shape, run.people.detail)]
+    builds = CodeStatistics.of(run.pools.betas.cpu(), components=1)
+    card = PriorCard(run.dataset.body_model, len(run.pools), tuple(notes))
+    return Prior(run.people.gdna.cpu(), found[0], found[1], builds, card)
 
 
 def body_model_of(dataset: PeopleDataset) -> BodyModel:

@@ -11,6 +11,7 @@ from avatars.fit.pools import PointPools
 from avatars.fit.prior_fit_codes import CodeDensity, spread_of, starts
 from avatars.fit.prior_fit_options import PriorFitOptions
 from avatars.fit.prior_fit_points import Evidence
+from avatars.fit.prior_shape import occupancy_loss
 from avatars.models.gdna import Gdna, posed_normals
 from avatars.models.person import Person
 from avatars.models.prior import Prior
@@ -104,9 +105,7 @@ class CodeMethod:
         points, labels = self.pools.draw(scans, count, generator)
         codes, betas = code.expand(len(scans), -1), module.betas.expand(len(scans), -1)
         field = model.skinning(codes, betas, module.poses[scans], module.translations[scans])
-        frame = torch.arange(len(scans), device=points.device).repeat_interleave(count)
-        logits = model(points, frame, model.shape(codes), field)
-        return functional.binary_cross_entropy_with_logits(logits, labels)
+        return occupancy_loss(model, codes, field, points, labels)
 
     @torch.no_grad()
     def begin(self, seed: int) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from avatars.fit.pools import TIGHT_SIGMA, PointPools
 from data_prep.registration.partial import OPEN, openness
 from data_prep.registration.register import scan_surface
-from data_prep.sampling import sample_near, sample_outer_surface, sample_uniform
+from data_prep.sampling import blended_normals, sample_near, sample_outer_surface, sample_uniform
 from data_prep.scans import Scan
 from data_prep.surface import Surface, SurfaceSamples
 
@@ -70,7 +70,7 @@ def gather(seen: Sequence[SeenScan], seed: int, pool: int, samples: int) -> Evid
         else:
             points, distances = whole_points(surface, pool, generator)
             drawn = sample_outer_surface(surface, samples, generator)
-        parts.append((points, distances, drawn.points, smooth_normals(surface, drawn, one.normals)))
+        parts.append((points, distances, drawn.points, blended_normals(surface, drawn, one.normals)))
     return Evidence(*(torch.stack(values) for values in zip(*parts, strict=True)))
 
 
@@ -132,13 +132,3 @@ def _towards_scanner(
         return drawn.normals, torch.full_like(drawn.points[:, 0], AIRY)
     mean = (surface.face_areas[:, None] * surface.face_normals).sum(0)
     return functional.normalize(mean, dim=0).expand_as(drawn.points), torch.full_like(drawn.points[:, 0], FREE)
-
-
-def smooth_normals(
-    surface: Surface, drawn: SurfaceSamples, measured: Float[Tensor, "vertex 3"] | None = None
-) -> Float[Tensor, "sample 3"]:
-    """Vertex normals, measured ones if there are any, blended at samples; the face's own where they cancel out."""
-    normals = surface.vertex_normals if measured is None else measured.to(surface.vertices)
-    blended = surface.interpolate(normals, drawn.face, drawn.barycentric)
-    length = blended.norm(dim=1, keepdim=True)
-    return torch.where(length > 0.1, blended / length.clamp_min(1e-6), drawn.normals)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatars.deform.people import PeopleSkinning
 from avatars.fields.coded_weights import GridCodedWeights
 from avatars.fields.people_occupancy import GridPeopleOccupancy
 from avatars.fit.people_pools import PeoplePools
@@ -44,6 +45,19 @@ class Share:
         """This process's rows; all processes get as many, and together all but a rest."""
         each = len(rows) // self.processes
         return rows[self.rank * each : (self.rank + 1) * each]
+
+
+def occupancy_loss(
+    gdna: Gdna,
+    codes: Float[Tensor, "frame code"],
+    field: PeopleSkinning,
+    points: Float[Tensor, "point 3"],
+    labels: Float[Tensor, "point"],
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of occupancy at posed points, as many of each frame's person, frame by frame."""
+    frame = torch.arange(len(codes), device=points.device).repeat_interleave(len(points) // len(codes))
+    logits = gdna(points, frame, gdna.shape(codes), field)
+    return functional.binary_cross_entropy_with_logits(logits, labels)
 
 
 class ShapeMethod:
@@ -100,11 +114,9 @@ class ShapeMethod:
         codes = self.module.shape[person]
         pools = self.pools
         field = gdna.skinning(codes, pools.betas[person], pools.poses[scan], pools.translations[scan])
-        frame = torch.arange(len(person), device=points.device).repeat_interleave(options.points)
-        logits = gdna(points, frame, gdna.shape(codes), field)
         labels = torch.sigmoid(-distances / gdna.options.edge)
         terms = {
-            "occupancy": functional.binary_cross_entropy_with_logits(logits, labels),
+            "occupancy": occupancy_loss(gdna, codes, field, points, labels),
             "codes": options.code_weight * codes.square().mean(),
         }
         if isinstance(gdna.weights, GridCodedWeights):

@@ -36,7 +36,7 @@ class GdnaOptions:
     base_spacing: float = 0.012
     """Spacing of the mean person's signed distances (metres)."""
     part_base_spacing: float = 0.005
-    """The same at head, hands and feet (metres)."""
+    """The same at head and hands (metres)."""
     weight_spacing: float = 0.035
     """Spacing of the skinning weights, and of the displacements by body shape (metres)."""
     weight_rank: int = 6

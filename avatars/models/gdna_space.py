@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from avatars.fields.patches import PatchedGrid, patched_grid
 from avatars.fields.reading import read
-from body_models import InputError, Skeleton
+from body_models import Skeleton
 from body_models.precision import matmul
 from body_models.skeleton import invert_rigid, posed_from_rest, rotation_matrices, transform_points
 
@@ -109,11 +109,3 @@ class PeopleSpace(nn.Module):
         table = self.basis.unflatten(1, (-1, 3)).transpose(0, 1).flatten(1)
         learned = read(table, self.grid, points).unflatten(1, (-1, 3)).transpose(0, 1)
         return (learned - displacements).square().sum(-1).mean()
-
-    def check_betas(self, betas: Float[Tensor, "betas"]) -> None:
-        """Raise InputError for body shapes of another length or with numbers that are not finite."""
-        if betas.shape != (self.betas,) or not torch.isfinite(betas).all():
-            raise InputError(
-                f"The body shape has {betas.numel()} numbers, not all of them finite or not as many as this prior "
-                f"takes: give {self.betas} finite betas."
-            )

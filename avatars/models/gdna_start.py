@@ -14,6 +14,7 @@ from avatars.fields.people_occupancy import GridPeopleOccupancy
 from avatars.models.gdna import Gdna
 from avatars.models.gdna_options import GdnaOptions
 from avatars.models.gdna_space import PeopleSpace
+from avatars.models.parts import boxes_about, mainly_of
 from avatars.models.start import (
     distances_at_nodes,
     segment_tails,
@@ -25,8 +26,8 @@ from body_models import Body, BodyModel
 from data_prep.surface import Surface
 
 APRON = 0.03
-"""How far the boxes with finer grids reach beyond head, hands and feet (metres)."""
-FINE_PARTS = (("head",), ("left_hand",), ("right_hand",))
+"""How far the boxes with finer grids reach beyond head and hands (metres)."""
+FINE_PARTS = ("head", "left_hand", "right_hand")
 """Joints whose flesh gets finer grids."""
 BLUR = 0.0286
 """Spread of the smoothing of blendshapes off the surface (metres)."""
@@ -104,11 +105,5 @@ def near_nodes(canonical: CanonicalModel, box: Float[Tensor, "2 3"], spacing: fl
 
 def fine_parts(body: Body, canonical: Float[Tensor, "vertex 3"]) -> Float[Tensor, "part 2 3"]:
     """Boxes about head and hands (canonical, metres)."""
-    mainly = body.skinning_weights.argmax(1)
-    boxes = []
-    for names in FINE_PARTS:
-        joints = [body.skeleton.index(name) for name in names if name in body.skeleton.joint_names]
-        own = canonical[torch.isin(mainly, torch.tensor(joints).to(mainly))]
-        if len(own):
-            boxes.append(torch.stack([own.amin(0) - APRON, own.amax(0) + APRON]))
-    return torch.stack(boxes) if boxes else canonical.new_zeros(0, 2, 3)
+    known = [name for name in FINE_PARTS if name in body.skeleton.joint_names]
+    return boxes_about(canonical, [mainly_of(body, [body.skeleton.index(name)]) for name in known], APRON)

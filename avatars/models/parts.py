@@ -26,11 +26,17 @@ def body_parts(body: Body) -> Float[Tensor, "part 2 3"]:
     picked = [hand_vertices(body, side) for side in ("left", "right") if finger_chains(skeleton, side)]
     if "jaw" in skeleton.joint_names:
         joints = [joint for joint, name in enumerate(skeleton.joint_names) if name in _FACE]
-        picked.append(_mainly_of(body, joints))
-    boxes = [
-        torch.stack([canonical[some].amin(0) - APRON, canonical[some].amax(0) + APRON]) for some in picked if len(some)
-    ]
-    return torch.stack(boxes) if boxes else canonical.new_zeros(0, 2, 3)
+        picked.append(mainly_of(body, joints))
+    return boxes_about(canonical, picked, APRON)
+
+
+def boxes_about(
+    vertices: Float[Tensor, "vertex 3"], parts: list[Int[Tensor, "_"]], apron: float
+) -> Float[Tensor, "part 2 3"]:
+    """Lowest and highest corner about the vertices of each part, and so much farther (metres); none about none."""
+    own = [vertices[part] for part in parts if len(part)]
+    boxes = [torch.stack([points.amin(0) - apron, points.amax(0) + apron]) for points in own]
+    return torch.stack(boxes) if boxes else vertices.new_zeros(0, 2, 3)
 
 
 def finger_chains(skeleton: Skeleton, side: str) -> dict[str, tuple[int, ...]]:
@@ -52,7 +58,13 @@ def hand_vertices(body: Body, side: str) -> Int[Tensor, "some"]:
         for joint, label in enumerate(body.skeleton.joint_names)
         if _PALM.fullmatch(label) and (label.startswith(ending[0]) or label.endswith(ending[1]))
     ]
-    return _mainly_of(body, fingers + palm)
+    return mainly_of(body, fingers + palm)
+
+
+def mainly_of(body: Body, joints: list[int]) -> Int[Tensor, "some"]:
+    """Numbers of the vertices that follow some joints more than any other."""
+    wanted = torch.tensor(joints, dtype=torch.long, device=body.vertices.device)
+    return torch.isin(body.skinning_weights.argmax(1), wanted).nonzero()[:, 0]
 
 
 def curled_fingers(body: Body, angle: float) -> Float[Tensor, "bone 3"]:
@@ -83,8 +95,3 @@ def _finger(label: str) -> tuple[str, str, int] | None:
     if match := _FINGER_OF_ANNY.fullmatch(label):
         return {"L": "left", "R": "right"}[match["side"]], FINGERS[int(match["number"]) - 1], int(match["part"])
     return None
-
-
-def _mainly_of(body: Body, joints: list[int]) -> Int[Tensor, "some"]:
-    wanted = torch.tensor(joints, dtype=torch.long, device=body.vertices.device)
-    return torch.isin(body.skinning_weights.argmax(1), wanted).nonzero()[:, 0]

@@ -1,8 +1,7 @@
 """A trained prior of people in clothes: draws new ones, and says which codes are likely."""
 
 import copy
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -20,11 +19,7 @@ class PriorCard:
     body_model: str = "anny"
     people: int = 0
     """How many people it was trained on."""
-    notes: tuple[str, ...] = field(default=())
-
-    def stored(self) -> dict[str, object]:
-        """As JSON takes it."""
-        return dataclasses.asdict(self)
+    notes: tuple[str, ...] = ()
 
 
 class Prior:

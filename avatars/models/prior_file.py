@@ -37,7 +37,7 @@ def save_prior(prior: Prior, path: Path | str) -> None:
         "version": VERSION,
         "options": json.dumps(dataclasses.asdict(prior.model.options)),
         "skeleton": json.dumps(dataclasses.asdict(prior.model.space.skeleton)),
-        "card": json.dumps(prior.card.stored()),
+        "card": json.dumps(dataclasses.asdict(prior.card)),
     }
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=header)

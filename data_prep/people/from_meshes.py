@@ -11,8 +11,8 @@ from torch import Tensor
 from body_models.errors import InputError
 from data_prep.people.member import Member
 from data_prep.people.views import even_yaws, to_view, view_rays
-from data_prep.sampling import sample_outer_surface
-from data_prep.surface import Surface, SurfaceSamples
+from data_prep.sampling import blended_normals, sample_outer_surface
+from data_prep.surface import Surface
 
 MIN_INSIDE = 0.01
 """Share of the points that lies inside a closed person at least."""
@@ -113,18 +113,9 @@ def _scan_tensors(
     if float(distances.signbit().float().mean()) < MIN_INSIDE:
         raise InputError("the surface encloses nothing: it is open or inside out; close it, or turn its faces")
     vertex_normals = surface.vertex_normals
-    normals = _smooth_normals(surface, vertex_normals, drawn)[options.near :]
+    normals = blended_normals(surface, drawn, vertex_normals)[options.near :]
     maps = [normal_map(surface, vertex_normals, centre, yaw, options.size) for yaw in options.yaws]
     return points, distances, drawn.points[options.near :], normals, torch.stack(maps)
-
-
-def _smooth_normals(
-    surface: Surface, vertex_normals: Float[Tensor, "vertex 3"], samples: SurfaceSamples
-) -> Float[Tensor, "sample 3"]:
-    """Vertex normals blended at the samples; the face's own where they cancel out."""
-    blended = surface.interpolate(vertex_normals, samples.face, samples.barycentric)
-    length = blended.norm(dim=-1, keepdim=True)
-    return torch.where(length > 0.1, blended / length.clamp_min(1e-6), samples.normals)
 
 
 def _unit(vectors: Float[Tensor, "row 3"]) -> Float[Tensor, "row 3"]:

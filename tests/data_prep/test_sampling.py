@@ -7,6 +7,7 @@ from data_prep.mesh_files import read_meshes
 from data_prep.sampling import (
     BURIED_PROBE,
     CUBE_SCALE,
+    blended_normals,
     label_points,
     sample_near,
     sample_occupancy,
@@ -101,6 +102,17 @@ def test_the_skin_of_a_real_scan_is_what_is_sampled():
     samples = sample_outer_surface(surface, 4000, random())
     assert not surface.inside(samples.points + BURIED_PROBE * samples.normals).any()
     assert surface.inside(samples.points - BURIED_PROBE * samples.normals).float().mean() > 0.95
+
+
+def test_normals_blend_between_vertices_and_are_the_faces_where_they_cancel_out():
+    surface = surface_of(ball(subdivisions=3))
+    samples = surface.sample(500, random())
+    smooth, true = blended_normals(surface, samples), torch.nn.functional.normalize(samples.points, dim=1)
+    assert torch.allclose(smooth.norm(dim=1), torch.ones(500), atol=1e-5)
+    assert (smooth - true).norm(dim=1).mean() < 0.2 * (samples.normals - true).norm(dim=1).mean()
+    given = torch.tensor([0.0, 1.0, 0.0]).expand_as(surface.vertices)
+    assert torch.allclose(blended_normals(surface, samples, given), given[0].expand(500, 3), atol=1e-6)
+    assert torch.equal(blended_normals(surface, samples, 0 * given), samples.normals)
 
 
 def test_seeds_reproduce():

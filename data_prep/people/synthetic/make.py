@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +16,12 @@ import torch
 from body_models.anny.body import load_anny
 from body_models.errors import InputError
 from body_models.model import BodyModel
-from data_prep.atomic import replacing
 from data_prep.people.dataset import write_people
 from data_prep.people.from_meshes import MemberOptions, make_member
 from data_prep.people.member import Member, member_file, write_member
 from data_prep.people.synthetic.person import make_clothed_person
 from data_prep.people.synthetic.poses import PosePool, read_pose_pool
-
-RECIPE = "synthetic_people.json"
-"""File of the folder that says how its members were made."""
+from data_prep.people.synthetic.recipe import keep_recipe, member_name, member_seed
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def make_people(
     """
     options, folder = options or PeopleOptions(), Path(folder)
     _check(count, options, shard, shards, workers)
-    _write_recipe(folder, options)
+    keep_recipe(folder, _recipe(options))
     mine = range(shard, count, shards)
     todo = [number for number in mine if not (folder / member_file(member_name(number))).is_file()]
     skipped: list[tuple[str, str]] = []
@@ -85,14 +83,9 @@ def make_people(
     return _finish(folder, count, options, len(todo) - len(skipped), tuple(sorted(skipped)))
 
 
-def member_name(number: int) -> str:
-    """The name of a member by its number."""
-    return f"person_{number:05d}"
-
-
 def synthetic_member(model: BodyModel, number: int, options: PeopleOptions) -> Member:
     """One member of a dataset: a clothed person in its poses, feet on the floor."""
-    seed = int(np.random.SeedSequence([options.seed, number]).generate_state(1, np.uint64)[0])
+    seed = member_seed(options.seed, number)
     person = make_clothed_person(model, seed, options.betas, options.assets)
     random = np.random.default_rng([seed, 1])
     poses = _pool(options.motions).draw(person.body, options.poses, random, person.outfit.skirt_length > 0)
@@ -130,9 +123,9 @@ def _check(count: int, options: PeopleOptions, shard: int, shards: int, workers:
             raise InputError(f"The folder of {what} '{path}' is not there; give another, or leave it away.")
 
 
-def _write_recipe(folder: Path, options: PeopleOptions) -> None:
-    """Say how members are made, or find that those which are there were made the same way."""
-    recipe = {
+def _recipe(options: PeopleOptions) -> dict[str, Any]:
+    """All that members depend on, as JSON gives it back."""
+    return {
         "seed": options.seed,
         "poses": options.poses,
         "betas": options.betas,
@@ -140,24 +133,6 @@ def _write_recipe(folder: Path, options: PeopleOptions) -> None:
         "motions": options.motions.name if options.motions else None,
         "member": json.loads(json.dumps(vars(options.member))),
     }
-    path = folder / RECIPE
-    try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); delete the folder to start over.") from error
-    if known is not None and known != recipe:
-        changed = sorted(key for key in recipe if not isinstance(known, dict) or known.get(key) != recipe[key])
-        raise InputError(
-            f"{folder} holds people that were made with other values of {', '.join(changed)}; choose another folder, "
-            "or delete this one to start over."
-        )
-    if known is None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"Cannot write to {folder}: {error}; choose another folder.") from error
 
 
 def _run(folder: Path, numbers: list[int], options: PeopleOptions, workers: int) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,7 @@ import torch
 
 from avatars.models.gdna import Gdna, posed_normals
 from avatars.models.gdna_start import CanonicalModel, start_prior
-from body_models import InputError, load_anny
+from body_models import load_anny
 from data_prep.surface import Surface
 from tests.avatars.small_body import small_body, small_poses
 from tests.avatars.small_prior import SIZES, small_prior
@@ -129,8 +129,3 @@ def test_the_publications_networks_run_too():
     assert model.occupancy.volumes.constant.grad.abs().sum() > 0
     fine = model.detail_normals(points, frame, model.shape(codes), torch.zeros(PEOPLE, 4))
     assert torch.allclose(fine.norm(dim=1), torch.ones(len(points)), atol=1e-5)
-
-
-def test_builds_of_another_length(model):
-    with pytest.raises(InputError, match="give 3 finite betas"):
-        model.space.check_betas(torch.zeros(5))
