@@ -6,10 +6,11 @@ STAMP := $(VENV)/.installed
 CODE := avatars body_models data_prep configs scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-head test lint clean
+.PHONY: help setup tools demo demo-head test lint clean
 
 help:
 	@echo "make setup      install into $(VENV), in the versions tested"
+	@echo "make tools      install what tests judge exported files with: glTF validator and three.js, by npm"
 	@echo "make demo       scans of a clothed person -> avatar -> animation, with demo/report.html"
 	@echo "make demo-head  film of a talking head -> tracked head -> avatar -> driven by another person, in demo_head/"
 	@echo "make test       run the tests"
@@ -24,6 +25,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[test,video]'
 	@touch $@
+
+tools:
+	@if command -v npm > /dev/null; then npm ci --prefix tests/tools --no-audit --no-fund; else \
+	  echo "npm is not installed, so the tests that need the glTF validator or three.js will be skipped." \
+	    "Get it with Node.js (nodejs.org) and type again: make tools"; fi
 
 demo: setup
 	$(BIN)/python scripts/demo.py --out demo

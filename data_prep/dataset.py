@@ -7,13 +7,15 @@ Schema, version 1 (metres, Y up, facing +Z at rest; rotations are axis-angle in 
         body_model        family of the body, such as "anny"
         exact_poses       whether the poses were known rather than found
         skeleton          {"joint_names": [...], "parents": [...]}, -1 for the root
-        scans             [{"name", "file", "residual_mm"}, ...]; file is relative to the folder
+        scans             [{"name", "file", "residual_mm"}, ...]; file is relative to the folder; with "colours", the
+                          file of its colours, for scans that have some
         skipped           [[file or scan name, reason], ...]
         notes             [...]
     body.safetensors      vertices (vertex 3), faces (face 3), skinning_weights (vertex bone), joints (bone 3),
                           canonical_pose (bone 3): the person at rest
     poses.safetensors     poses (scan bone 3), translations (scan 3)
     scans/NAME.safetensors  vertices (vertex 3) float32, faces (face 3) int32
+    colours/NAME.safetensors  of scans with colours: points (sample 3) float32, coded (sample 3) uint8, sRGB
 """
 
 import json
@@ -33,6 +35,7 @@ from body_models.body import Body
 from body_models.errors import InputError
 from body_models.skeleton import Skeleton
 from data_prep.atomic import replacing
+from data_prep.paint import PaintedPoints
 from data_prep.scans import Scan
 from data_prep.tensor_files import damaged, read_tensors, write_tensors
 
@@ -51,6 +54,7 @@ BODY_SHAPES: dict[str, tuple[str | int, ...]] = {
     "canonical_pose": ("bone", 3),
 }
 POSE_SHAPES: dict[str, tuple[str | int, ...]] = {"poses": ("scan", "bone", 3), "translations": ("scan", 3)}
+COLOUR_SHAPES: dict[str, tuple[str | int, ...]] = {"points": ("sample", 3), "coded": ("sample", 3)}
 SCAN_SHAPES: dict[str, tuple[str | int, ...]] = {"vertices": ("vertex", 3), "faces": ("face", 3)}
 
 
@@ -107,6 +111,11 @@ def write_dataset(dataset: ScanDataset, folder: Path | str) -> None:
     for file, scan in zip(files, dataset.scans, strict=True):
         vertices, faces = np.asarray(scan.vertices, np.float32), np.asarray(scan.faces, np.int32)
         write_tensors(folder / file, {"vertices": torch.from_numpy(vertices), "faces": torch.from_numpy(faces)})
+        if scan.colours is not None:
+            points = torch.from_numpy(np.asarray(scan.colours.points, np.float32))
+            write_tensors(
+                folder / _colour_file(file), {"points": points, "coded": torch.from_numpy(scan.colours.coded)}
+            )
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(_index(dataset, files), indent=1, allow_nan=False), encoding="utf-8")
 
@@ -122,6 +131,7 @@ def read_dataset(folder: Path | str) -> ScanDataset:
         joints = index["skeleton"]
         skeleton = Skeleton(tuple(map(str, joints["joint_names"])), tuple(map(int, joints["parents"])))
         entries = [(str(entry["name"]), str(entry["file"]), float(entry["residual_mm"])) for entry in index["scans"]]
+        colours = [None if entry.get("colours") is None else str(entry["colours"]) for entry in index["scans"]]
         skipped = tuple((str(name), str(reason)) for name, reason in index["skipped"])
         notes = tuple(str(note) for note in index["notes"])
         body_model, exact_poses = str(index["body_model"]), bool(index["exact_poses"])
@@ -139,7 +149,7 @@ def read_dataset(folder: Path | str) -> ScanDataset:
         poses=posed["poses"],
         translations=posed["translations"],
         residuals_mm=residuals,
-        scans=[_read_scan(folder, name, file) for name, file, _ in entries],
+        scans=[_read_scan(folder, name, file, own) for (name, file, _), own in zip(entries, colours, strict=True)],
         body_model=body_model,
         skipped=skipped,
         notes=notes,
@@ -149,13 +159,16 @@ def read_dataset(folder: Path | str) -> ScanDataset:
 
 def _index(dataset: ScanDataset, files: Sequence[str]) -> dict[str, Any]:
     skeleton = dataset.body.skeleton
-    rows = zip(dataset.names, files, dataset.residuals_mm.tolist(), strict=True)
+    entries = []
+    for scan, file, residual in zip(dataset.scans, files, dataset.residuals_mm.tolist(), strict=True):
+        colours = {} if scan.colours is None else {"colours": _colour_file(file)}
+        entries.append({"name": scan.name, "file": file, "residual_mm": residual} | colours)
     return FIXED | {
         "version": VERSION,
         "body_model": dataset.body_model,
         "exact_poses": dataset.exact_poses,
         "skeleton": {"joint_names": skeleton.joint_names, "parents": skeleton.parents},
-        "scans": [{"name": name, "file": file, "residual_mm": residual} for name, file, residual in rows],
+        "scans": entries,
         "skipped": dataset.skipped,
         "notes": dataset.notes,
     }
@@ -187,15 +200,24 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _read_scan(folder: Path, name: str, file: str) -> Scan:
-    if not _is_scan_file(file):
+def _read_scan(folder: Path, name: str, file: str, colours: str | None) -> Scan:
+    if not (_is_scan_file(file) and (colours is None or _is_scan_file(colours))):
         raise _damaged(folder / INDEX, f"scan '{name}' is said to be in {file!r}, outside the folder's scans")
     tensors = read_tensors(folder / file, SCAN_SHAPES, {}, AGAIN)
-    return Scan(name=name, vertices=tensors["vertices"].numpy(), faces=tensors["faces"].numpy())
+    painted = None
+    if colours is not None:
+        read = read_tensors(folder / colours, COLOUR_SHAPES, {}, AGAIN)
+        painted = PaintedPoints(read["points"].numpy(), read["coded"].numpy())
+    return Scan(name, tensors["vertices"].numpy(), tensors["faces"].numpy(), painted)
+
+
+def _colour_file(file: str) -> str:
+    """Where the colours of a scan in a file are."""
+    return f"colours/{Path(file).name}"
 
 
 def _is_scan_file(file: str) -> bool:
-    return re.fullmatch(r"scans/[^/\\:\0]+\.safetensors", file) is not None
+    return re.fullmatch(r"(scans|colours)/[^/\\:\0]+\.safetensors", file) is not None
 
 
 def _withdraw(folder: Path) -> None:
@@ -215,7 +237,8 @@ def _withdraw(folder: Path) -> None:
 def _scan_files(text: str) -> list[str]:
     """The scan files that the text of an index names; none when it is damaged."""
     try:
-        files = [str(entry["file"]) for entry in json.loads(text)["scans"]]
+        entries = json.loads(text)["scans"]
+        files = [str(entry[key]) for entry in entries for key in ("file", "colours") if key in entry]
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
     return [file for file in files if _is_scan_file(file)]

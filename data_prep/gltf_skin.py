@@ -14,11 +14,21 @@ TRIANGLES, TRIANGLE_STRIP, TRIANGLE_FAN = 4, 5, 6
 
 
 @dataclass(frozen=True)
+class Piece:
+    """The vertices and faces of a posed mesh that one primitive gave."""
+
+    primitive: pygltflib.Primitive
+    vertices: slice
+    faces: slice
+
+
+@dataclass(frozen=True)
 class PosedMesh:
     """All triangles of a glTF scene at one moment, in the file's own world frame."""
 
     vertices: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
+    pieces: tuple[Piece, ...] = ()
 
 
 def read_posed_meshes(path: Path, frames: int = 10) -> list[PosedMesh]:
@@ -27,7 +37,11 @@ def read_posed_meshes(path: Path, frames: int = 10) -> list[PosedMesh]:
     Several clips count as one long clip. The end is left out: of a walking cycle it would repeat the start.
     Raises InputError for compressed files, remote buffers and node cycles (glTF 2.0 specification, 3.7 and 3.11).
     """
-    document = Document(path)
+    return posed_meshes(Document(path), frames)
+
+
+def posed_meshes(document: Document, frames: int) -> list[PosedMesh]:
+    """As `read_posed_meshes`, of a file that has been parsed."""
     clips = [clip_tracks(document, animation) for animation in document.gltf.animations]
     clips = [tracks for tracks in clips if tracks]
     if not clips or not _is_deforming(document, clips):
@@ -57,7 +71,8 @@ def _sample_clips(clips: list[list[Track]], frames: int) -> list[dict[int, NodeP
 
 def _evaluate(document: Document, pose: dict[int, NodePose]) -> PosedMesh:
     world = world_transforms(document, pose)
-    vertices, faces, count = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0
+    vertices, faces, count, face_count = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0, 0
+    pieces = []
     for index in sorted(document.visible):
         node = document.gltf.nodes[index]
         if node.mesh is None:
@@ -73,8 +88,10 @@ def _evaluate(document: Document, pose: dict[int, NodePose]) -> PosedMesh:
             flips = node.skin is None and np.linalg.det(world[index][:3, :3]) < 0
             faces.append((triangles[:, ::-1] if flips else triangles) + count)
             vertices.append(_apply(world_from_mesh, points))
-            count += len(points)
-    return PosedMesh(np.concatenate(vertices), np.concatenate(faces))
+            own = slice(count, count + len(points)), slice(face_count, face_count + len(triangles))
+            pieces.append(Piece(primitive, *own))
+            count, face_count = own[0].stop, own[1].stop
+    return PosedMesh(np.concatenate(vertices), np.concatenate(faces), tuple(pieces))
 
 
 def _apply(

@@ -1,7 +1,7 @@
 """Read mesh files of every supported format into plain triangle meshes, whatever state they are in."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,11 @@ import trimesh
 from jaxtyping import Float, Int
 
 from body_models.errors import InputError
-from data_prep.gltf_skin import read_posed_meshes
+from body_models.gltf import Document
+from data_prep.gltf_paint import GltfPaints
+from data_prep.gltf_skin import posed_meshes
+from data_prep.mesh_paint import painted_surfaces
+from data_prep.paint import PaintedPart, PaintedPoints, draw_paint, most_samples
 
 GLTF_SUFFIXES = (".glb", ".gltf")
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", *GLTF_SUFFIXES)
@@ -27,28 +31,48 @@ class RawMesh:
     name: str
     vertices: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
+    colours: PaintedPoints | None = None
+    """Drawn on the surface, in the same frame; None without colours, or where they were not asked for."""
+    notes: tuple[str, ...] = ()
+    """What is missing of the colours."""
 
 
-def read_meshes(path: Path | str, frames: int = 10) -> list[RawMesh]:
+@dataclass(frozen=True)
+class _Read:
+    """One mesh of a file, and what colours it."""
+
+    vertices: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    parts: list[PaintedPart]
+
+
+def read_meshes(path: Path | str, frames: int = 10, colours: int = 0) -> list[RawMesh]:
     """Read one mesh file; an animated skinned GLB gives `frames` meshes, every other file one.
 
     All geometry of a file is merged, scene transforms applied, skins evaluated. Units and axes stay the file's.
+    `colours` is how many points to draw with the colours of vertices, faces or textures, over all meshes of the file;
+    what cannot be had of them is noted.
     Raises InputError, naming the file, for anything that cannot be read.
     """
     path = Path(path)
     _check_readable(path, frames)
+    notes: list[str] = []
     try:
-        if path.suffix.lower() in GLTF_SUFFIXES:
-            posed = [(mesh.vertices, mesh.faces) for mesh in read_posed_meshes(path, frames)]
-        else:
-            posed = [_read_by_trimesh(path)]
+        gltf = path.suffix.lower() in GLTF_SUFFIXES
+        read = _read_gltf(path, frames, colours > 0, notes) if gltf else [_read_by_trimesh(path, colours > 0, notes)]
     except InputError:
         raise
     except Exception as error:  # foreign parsers fail in any way on damaged bytes; a user needs the file's name
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{path.name}: damaged, cut short or not a {path.suffix} file ({reason})") from error
-    names = [path.stem] if len(posed) == 1 else [f"{path.stem}_frame_{index:02d}" for index in range(len(posed))]
-    return [_checked(path, name, vertices, faces) for name, (vertices, faces) in zip(names, posed, strict=True)]
+    names = [path.stem] if len(read) == 1 else [f"{path.stem}_frame_{index:02d}" for index in range(len(read))]
+    meshes = []
+    for number, (name, one) in enumerate(zip(names, read, strict=True)):
+        mesh = _checked(path, name, one.vertices, one.faces)
+        count = min(-(-colours // len(read)), most_samples(one.parts))
+        drawn = draw_paint(one.parts, count, np.random.default_rng(number)) if one.parts else None
+        meshes.append(replace(mesh, colours=drawn, notes=tuple(dict.fromkeys(notes))))
+    return meshes
 
 
 def _check_readable(path: Path, frames: int) -> None:
@@ -65,14 +89,34 @@ def _check_readable(path: Path, frames: int) -> None:
         raise InputError(f"{path.name}: {size / 1024**3:.1f} GiB; decimate the scan below 2 GiB first")
 
 
-def _read_by_trimesh(path: Path) -> tuple[Float[np.ndarray, "vertex 3"], Int[np.ndarray, "face 3"]]:
-    """Geometry only: materials are skipped, so a missing texture beside the mesh does no harm."""
+def _read_gltf(path: Path, frames: int, colours: bool, notes: list[str]) -> list[_Read]:
+    document = Document(path)
+    meshes = posed_meshes(document, frames)
+    if not colours:
+        return [_Read(mesh.vertices, mesh.faces, []) for mesh in meshes]
+    paints = GltfPaints(document, path)
+    read = [_Read(mesh.vertices, mesh.faces, paints.parts(mesh)) for mesh in meshes]
+    notes.extend(paints.notes)
+    return read
+
+
+def _read_by_trimesh(path: Path, colours: bool, notes: list[str]) -> _Read:
+    """Geometry without materials, so that a missing texture does it no harm; then, if asked for, the colours."""
     scene = trimesh.load_scene(path, process=False, skip_materials=True)
     surfaces = [surface for surface in scene.dump() if isinstance(surface, trimesh.Trimesh)]
     offsets = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
     vertices = [np.zeros((0, 3)), *(np.asarray(surface.vertices, np.float64) for surface in surfaces)]
     faces = [np.asarray(surface.faces, np.int64) + offset for surface, offset in zip(surfaces, offsets, strict=False)]
-    return np.concatenate(vertices), np.concatenate([np.zeros((0, 3), np.int64), *faces])
+    joined = np.concatenate(vertices), np.concatenate([np.zeros((0, 3), np.int64), *faces])
+    return _Read(*joined, _colours_by_trimesh(path, surfaces, notes) if colours else [])
+
+
+def _colours_by_trimesh(path: Path, surfaces: list[trimesh.Trimesh], notes: list[str]) -> list[PaintedPart]:
+    try:
+        return painted_surfaces(path, surfaces, notes)
+    except Exception as error:  # foreign parsers again; a scan without its colours is still a scan
+        notes.append(f"its colours cannot be read ({' '.join(str(error).split())[:80] or type(error).__name__})")
+        return []
 
 
 def _checked(

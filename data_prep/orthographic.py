@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body_models import InputError
+from body_models.errors import InputError
 
 BACK = 4.0
 """How far before what is looked at a view's rays start, in halves of the window."""
@@ -66,10 +66,15 @@ def orthographic_view(
     A yaw of 0 looks from +Z, at the front of who faces it; a growing one turns the camera about Y towards +X (radians).
     Raises InputError for an empty picture or window.
     """
-    sine, cosine = math.sin(yaw), math.cos(yaw)
-    rotation = torch.tensor([[cosine, 0.0, -sine], [0.0, -1.0, 0.0], [-sine, 0.0, -cosine]]).to(centre)
+    rotation = level_axes(yaw).to(centre) * centre.new_tensor([[1.0], [-1.0], [-1.0]])
     camera_from_world = torch.eye(4).to(centre)
     camera_from_world[:3, :3] = rotation
     camera_from_world[:3, 3] = -rotation @ centre
     camera_from_world[2, 3] += BACK * half_height
     return OrthographicCamera(camera_from_world, width, height, half_height)
+
+
+def level_axes(yaw: float) -> Float[Tensor, "3 3"]:
+    """A level view's axes in the world, in rows: right, up and towards the viewer (radians)."""
+    sine, cosine = math.sin(yaw), math.cos(yaw)
+    return torch.tensor([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])

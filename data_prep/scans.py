@@ -3,7 +3,7 @@
 import glob
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,11 @@ from jaxtyping import Float, Int
 from body_models.errors import InputError
 from data_prep.cleaning import clean
 from data_prep.mesh_files import FOREIGN_SUFFIXES, GLTF_SUFFIXES, MESH_SUFFIXES, SUPPORTED, RawMesh, read_meshes
+from data_prep.paint import PaintedPoints
 from data_prep.units import Frame, apply_frame, detect_frame
+
+FEWEST_COLOURS = 20_000
+"""Coloured points drawn on one scan, however many scans share them."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Scan:
     name: str
     vertices: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
+    colours: PaintedPoints | None = None
+    """Points on its surface with their colours, where it has them."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +40,26 @@ class ScanFolder:
     """File or scan name, reason."""
 
 
-def load_scans(source: Path | str, unit: str = "auto", up: str = "auto", frames: int = 10) -> ScanFolder:
+def load_scans(
+    source: Path | str, unit: str = "auto", up: str = "auto", frames: int = 10, colours: int = 0
+) -> ScanFolder:
     """Read the scans of one person from a folder, one file, or a pattern such as `scans/pose_*.ply`.
 
     Broken files are skipped and named. Unit and up axis are found once for all scans (see `detect_frame`); glTF
     files beside other formats have a frame of their own, Y up, and `unit` and `up` then speak of the others only.
-    An animated GLB gives `frames` poses. Raises InputError when nothing is left.
+    An animated GLB gives `frames` poses. `colours` is how many points to draw on all scans together with the colours of
+    vertices and textures, where there are any.
+    Raises InputError when nothing is left.
     """
     if not str(source).strip():
         raise InputError("No scans named: the path is empty. Give a folder, a file or a pattern of meshes.")
     files, skipped = _find_files(source)
+    share = max(colours // max(len(files), 1), FEWEST_COLOURS) if colours > 0 else 0
     meshes: list[tuple[bool, RawMesh]] = []
     changed: dict[str, list[str]] = {}
     for path in files:
         is_gltf = path.suffix.lower() in GLTF_SUFFIXES
-        for mesh, changes in _read_clean(path, frames, skipped):
+        for mesh, changes in _read_clean(path, frames, share, skipped):
             meshes.append((is_gltf, mesh))
             for change in changes:
                 changed.setdefault(change, []).append(mesh.name)
@@ -59,7 +70,15 @@ def load_scans(source: Path | str, unit: str = "auto", up: str = "auto", frames:
     if len(formats) > 1:
         notes.insert(0, "mixed formats: " + ", ".join(f"{count} {name}" for name, count in formats.items()))
     placed, frame_notes = _place(meshes, unit, up)
-    return ScanFolder(scans=placed, notes=frame_notes + notes, skipped=skipped)
+    return ScanFolder(scans=placed, notes=frame_notes + notes + colour_notes(placed), skipped=skipped)
+
+
+def colour_notes(scans: list[Scan]) -> list[str]:
+    """Which scans have colours, when not all do."""
+    plain = [scan.name for scan in scans if scan.colours is None]
+    if not plain or len(plain) == len(scans):
+        return []
+    return [f"{len(scans) - len(plain)} of {len(scans)} scans have colours; {_names(plain)}: shape only"]
 
 
 def _find_files(source: Path | str) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -83,16 +102,19 @@ def _natural_key(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
-def _read_clean(path: Path, frames: int, skipped: list[tuple[str, str]]) -> list[tuple[RawMesh, list[str]]]:
+def _read_clean(
+    path: Path, frames: int, colours: int, skipped: list[tuple[str, str]]
+) -> list[tuple[RawMesh, list[str]]]:
     try:
-        raw = read_meshes(path, frames)
+        raw = read_meshes(path, frames, colours)
     except InputError as error:
         skipped.append((path.name, _without_name(error, path.name)))
         return []
     kept = []
     for mesh in raw:
         try:
-            kept.append(clean(mesh))
+            cleaned, changes = clean(mesh)
+            kept.append((cleaned, [*changes, *mesh.notes]))
         except InputError as error:
             skipped.append((path.name if len(raw) == 1 else mesh.name, _without_name(error, mesh.name)))
     return kept
@@ -124,8 +146,15 @@ def _place(meshes: list[tuple[bool, RawMesh]], unit: str, up: str) -> tuple[list
     scans = []
     for index, (kind, mesh) in enumerate(meshes):
         name = mesh.name if repeated[mesh.name] == 1 else f"{mesh.name}_{index:03d}"
-        scans.append(Scan(name=name, vertices=apply_frame(frames[kind], mesh.vertices), faces=mesh.faces))
+        vertices = apply_frame(frames[kind], mesh.vertices)
+        scans.append(Scan(name, vertices, mesh.faces, _placed_colours(mesh.colours, frames[kind])))
     return scans, notes
+
+
+def _placed_colours(colours: PaintedPoints | None, frame: Frame) -> PaintedPoints | None:
+    if colours is None:
+        return None
+    return replace(colours, points=apply_frame(frame, colours.points).astype(np.float32))
 
 
 def _nothing_left(source: Path | str, skipped: list[tuple[str, str]]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import roma
 import torch
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from trimesh.exchange.ply import export_ply
 
@@ -19,6 +19,7 @@ from body_models.motion.motion import Motion
 from body_models.skinning import skin
 from data_prep._actions import RANGE_OF_MOTION, UNSEEN_ACTIONS, perform
 from data_prep._clothes import Part, dress, fold_pattern
+from data_prep._dyes import dye
 from data_prep._mesh_edit import vertex_normals
 from data_prep.atomic import replacing
 
@@ -56,6 +57,8 @@ class Person:
     """What covers each vertex, as `Part` counts: skin, shirt, trousers, shoes, hair."""
     wrinkles: Float[Tensor, "vertex bone 3"]
     """Displacement at rest that comes with each bone's full bend."""
+    colours: UInt8[Tensor, "vertex 3"]
+    """sRGB-coded."""
 
     def pose_vertices(
         self, pose: Float[Tensor, "bone 3"], translation: Float[Tensor, "3"]
@@ -73,6 +76,8 @@ class SyntheticSequence:
 
     meshes: list[tuple[Float[Tensor, "_ 3"], Int[Tensor, "_ 3"]]]
     """Vertices and faces of each scan."""
+    colours: list[UInt8[Tensor, "_ 3"]]
+    """sRGB-coded, a row a vertex."""
     motion: Motion
     betas: Float[Tensor, "shape"]
 
@@ -103,7 +108,8 @@ def make_person(model: BodyModel, options: SyntheticOptions | None = None) -> Pe
         skinning_weights=torch.from_numpy(garments.weights).float(),
     )
     part = torch.from_numpy(garments.part)
-    return Person(betas, body, clothed, part, _wrinkles(clothed, part, garments.normals, random))
+    wrinkles = _wrinkles(clothed, part, garments.normals, random)
+    return Person(betas, body, clothed, part, wrinkles, dye(clothed, part, options.seed))
 
 
 def make_sequence(
@@ -126,15 +132,17 @@ def make_sequence(
     rotations = perform(action, frames, person.body, random)
     heading = torch.tensor([0.0, float(random.uniform(-np.pi, np.pi)), 0.0]).expand(frames, 3)
     rotations[:, 0] = roma.rotvec_composition([heading, rotations[:, 0]])
-    meshes, translations = [], []
+    meshes, colours, translations = [], [], []
     for pose in rotations:
         vertices = person.pose_vertices(pose, torch.zeros(3))
         sideways = random.uniform(-0.3, 0.3, 2)
         translation = torch.tensor([sideways[0], -float(vertices[:, 1].min()), sideways[1]], dtype=torch.float32)
-        meshes.append(_scan(person, vertices + translation, options, random))
+        mesh, shown = _scan(person, vertices + translation, options, random)
+        meshes.append(mesh)
+        colours.append(shown)
         translations.append(translation)
     motion = Motion(split, model.skeleton, person.body.joints, rotations, torch.stack(translations), FRAME_RATE)
-    return SyntheticSequence(meshes, motion, person.betas)
+    return SyntheticSequence(meshes, colours, motion, person.betas)
 
 
 def write_sequence(
@@ -149,9 +157,10 @@ def write_sequence(
     sequences = {split: make_sequence(model, options, split, person) for split in ("train", "test")}
     for split, sequence in sequences.items():
         names = [f"scan_{index:03d}.ply" for index in range(len(sequence.meshes))]
-        for name, (vertices, faces) in zip(names, sequence.meshes, strict=True):
+        for name, (vertices, faces), colours in zip(names, sequence.meshes, sequence.colours, strict=True):
+            mesh = trimesh.Trimesh(vertices.numpy(), faces.numpy(), vertex_colors=colours.numpy(), process=False)
             with replacing(folder / split / name) as path:
-                path.write_bytes(export_ply(trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False)))
+                path.write_bytes(export_ply(mesh))
         for stale in set((folder / split).glob("scan_[0-9]*.ply")) - {folder / split / name for name in names}:
             stale.unlink()  # of an earlier, longer sequence
         write_amass(folder / split / "poses.npz", sequence.motion, sequence.betas, model.name)
@@ -175,8 +184,8 @@ def _wrinkles(
 
 def _scan(
     person: Person, vertices: Float[Tensor, "vertex 3"], options: SyntheticOptions, random: np.random.Generator
-) -> tuple[Float[Tensor, "kept 3"], Int[Tensor, "kept_face 3"]]:
-    """What a scanner would make of a surface: noise along the normals, and nothing where it cannot look."""
+) -> tuple[tuple[Float[Tensor, "kept 3"], Int[Tensor, "kept_face 3"]], UInt8[Tensor, "kept 3"]]:
+    """What a scanner would make of a surface: noise along the normals, nothing where it cannot look; with colours."""
     faces = person.clothed.faces.numpy()
     points = vertices.double().numpy()
     noise = options.noise_mm / 1000 * random.normal(size=(len(points), 1))
@@ -184,7 +193,8 @@ def _scan(
     if options.holes:
         faces = faces[~_unseen(person, random)[faces].any(1)]
     kept, faces = np.unique(faces, return_inverse=True)
-    return torch.from_numpy(points[kept]).float(), torch.from_numpy(faces.reshape(-1, 3))
+    mesh = torch.from_numpy(points[kept]).float(), torch.from_numpy(faces.reshape(-1, 3))
+    return mesh, person.colours[torch.from_numpy(kept)]
 
 
 def _unseen(person: Person, random: np.random.Generator) -> np.ndarray:

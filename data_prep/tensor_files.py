@@ -21,8 +21,8 @@ def read_tensors(
 ) -> dict[str, Any]:
     """The named tensors of a file, finite and of shapes that agree with each other and with the sizes known.
 
-    `faces` must hold indices of `vertex`; the tensors in `holes` may hold NaN. Raises InputError that names the file
-    and the tensor and ends in what to do `again`.
+    `faces` must hold indices of `vertex`, `coded` bytes; the tensors in `holes` may hold NaN. Raises InputError that
+    names the file and the tensor and ends in what to do `again`.
     """
     try:
         tensors = load(path.read_bytes())  # not mapped from disk, so that the folder can be written again meanwhile
@@ -67,7 +67,7 @@ def damaged(path: Path, reason: str, again: str) -> InputError:
 
 
 def _are_numbers(name: str, tensor: Tensor, may_be_nan: bool) -> bool:
-    kinds = (torch.int32, torch.int64) if name == "faces" else (torch.float32, torch.float64)
+    kinds = {"faces": (torch.int32, torch.int64), "coded": (torch.uint8,)}.get(name, (torch.float32, torch.float64))
     if tensor.dtype not in kinds:
         return False
     return bool((tensor.isfinite() | tensor.isnan()).all() if may_be_nan else tensor.isfinite().all())

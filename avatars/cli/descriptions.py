@@ -28,8 +28,16 @@ def _body(avatar: "Avatar") -> dict[str, str]:
     return {
         "method": f"snarf, {model.options.network} fields, {numbers / 1e6:.2f} million numbers",
         "body": f"{info.body_model}, {len(avatar.skeleton)} joints, {tall:.2f} m tall",
+        "colours": _colours(avatar),
         "fitted to": f"{len(info.names)} scans: {', '.join(info.names)}",
     }
+
+
+def _colours(avatar: "Avatar") -> str:
+    if avatar.colour is None:
+        return "none"
+    spacings = sorted({1000 * grid.spec.spacing for grid in avatar.colour.block_grids})
+    return f"on grids of {' and '.join(f'{spacing:.1f}' for spacing in spacings)} mm about the surface"
 
 
 def _head(avatar: "HeadAvatar") -> dict[str, str]:

@@ -49,6 +49,8 @@ class Animate:
     """Second of the motion to end at."""
     exact: bool = False
     """Every frame by root finding instead of skinning: seconds a frame, cleaner at strong bends."""
+    clay: bool = False
+    """Bodies: show plain clay where the avatar has colours."""
 
     def run(self) -> str:
         """Write the video."""
@@ -60,7 +62,7 @@ class Animate:
         check_video_path(self.out)
         avatar = load_avatar(self.avatar)
         with collected_notes() as notes:
-            motion = _motion(avatar, self.motion, self.training_poses, self.absolute, self.frame_rate)
+            motion = motion_asked(avatar, self.motion, self.training_poses, self.absolute, self.frame_rate)
             animate(avatar, motion, self.out, options)
         return with_notes(f"Video: {self.out}", notes)
 
@@ -80,86 +82,8 @@ class Animate:
             start=self.start,
             end=self.end,
             view=View(self.yaw, self.pitch, self.degrees),
+            colours=not self.clay,
         )
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write an avatar in one pose as a mesh, or a mesh for every frame of a motion (metres, Y up); heads in colour."""
-
-    avatar: tyro.conf.Positional[Path]
-    """An avatar file."""
-    out: Path
-    """What to write: .ply, .obj, .glb or .stl; or, with --motion or --training-poses, a folder (no ending)."""
-    pose: int | None = None
-    """Number of a training pose, or of a frame of a head's video, counted from 0."""
-    motion: Path | None = None
-    """A motion of any kind that `avatars animate` takes, of which one frame is taken, or all into a folder."""
-    training_poses: bool = False
-    """All poses that the avatar was fitted to, into a folder."""
-    frame: int | None = None
-    """Frame of the motion, counted from 0; the first if not given."""
-    frame_rate: float | None = None
-    """Frames a second of a motion file that does not say it; others are resampled."""
-    absolute: bool = False
-    """Heads: take expressions and turns as they are, not relative to how the driver is at rest."""
-    canonical: bool = False
-    """The pose in which the avatar is stored: legs apart, or the mouth a little open."""
-    start: float = 0.0
-    """Second of the motion at which a folder's frames start."""
-    end: float | None = None
-    """Second at which they end."""
-    format: str = "ply"
-    """What kind of meshes a folder holds: ply, obj, glb or stl."""
-    resolution: int = 256
-    """Cells along the longest side."""
-    fast: bool = False
-    """Skin a body's canonical mesh instead of finding the posed surface: faster, less clean at strong bends."""
-
-    def run(self) -> str:
-        """Write the mesh or meshes."""
-        from avatars.models.file import load_avatar
-        from body_models import InputError
-
-        asked = (self.pose is not None, self.motion is not None, self.canonical, self.training_poses)
-        if sum(asked) != 1:
-            raise InputError(
-                "Say which pose: one of --pose NUMBER, --motion FILE [--frame N], --training-poses or --canonical."
-            )
-        many = self.out.suffix == ""
-        self._check_out(many)
-        avatar = load_avatar(self.avatar)
-        with collected_notes() as notes:
-            motion = _motion(avatar, self.motion, self.training_poses, self.absolute, self.frame_rate)
-            said = self._write_frames(avatar, motion) if many else self._write_one(avatar, motion)
-        return with_notes(said, notes)
-
-    def _check_out(self, many: bool) -> None:
-        from avatars.export.coloured_meshes import check_mesh_path
-        from body_models import InputError
-
-        if many and self.motion is None and not self.training_poses:
-            raise InputError(f"'{self.out}' has no ending; end the name of one mesh in .ply, .obj, .glb or .stl.")
-        if many and self.frame is not None:
-            raise InputError(f"--frame takes one mesh, '{self.out}' is a folder for all; end the name in .ply, or so.")
-        if not many and self.training_poses:
-            raise InputError(f"--training-poses needs a folder (a name without ending), not '{self.out}'.")
-        check_mesh_path(self.out if not many else self.out / f"frame.{self.format}")
-
-    def _write_one(self, avatar: "Avatar | HeadAvatar", motion: "Motion | None") -> str:
-        from avatars.export import export
-
-        export(avatar, self.out, self.pose, motion, self.frame or 0, self.resolution, exact=not self.fast)
-        return f"Mesh: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)"
-
-    def _write_frames(self, avatar: "Avatar | HeadAvatar", motion: "Motion | None") -> str:
-        from avatars.export import export_frames
-        from avatars.export.clips import cut_clip
-
-        assert motion is not None
-        clip = cut_clip(motion, self.start, self.end)
-        export_frames(avatar, self.out, clip, f".{self.format}", self.resolution, exact=not self.fast)
-        return f"Meshes: {self.out} ({len(clip)} frames of {clip.frame_rate:g} a second)"
 
 
 @dataclass(frozen=True)
@@ -179,7 +103,7 @@ class Info:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
 
-def _motion(
+def motion_asked(
     avatar: "Avatar | HeadAvatar", source: Path | None, training_poses: bool, absolute: bool, frame_rate: float | None
 ) -> "Motion | None":
     """What the user asked for, brought onto the avatar."""

@@ -10,19 +10,22 @@ import tyro
 
 from avatars import __version__
 from avatars.cli.datasets import Datasets
-from avatars.cli.files import Animate, Export, Info
+from avatars.cli.exporting import Export
+from avatars.cli.files import Animate, Info
 from avatars.cli.fitting import Evaluate, FitScans, FitVideo
 from avatars.cli.models import Models
 from avatars.cli.motion import Motions
 from avatars.cli.prepare import Prepare
 from avatars.cli.priors import TrainPrior
+from avatars.cli.rendering import Render
 from avatars.cli.sampling import Sample
+from avatars.cli.viewing import View
 
 INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
-DESCRIPTION = "Animatable avatars from scans, video or a prior: fit, sample, animate, export. --version tells it."
+DESCRIPTION = "Animatable avatars from scans, video or a prior: fit, sample, view, animate, export. --version tells it."
 
 Makers = Prepare | FitScans | FitVideo | Sample | TrainPrior
-Verb = Makers | Animate | Export | Evaluate | Info | Models | Motions | Datasets
+Verb = Makers | Animate | Render | View | Export | Evaluate | Info | Models | Motions | Datasets
 Named = (
     Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[FitScans, tyro.conf.subcommand("fit-scans")]
@@ -30,6 +33,8 @@ Named = (
     | Annotated[Sample, tyro.conf.subcommand("sample")]
     | Annotated[TrainPrior, tyro.conf.subcommand("train-prior")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Info, tyro.conf.subcommand("info")]

@@ -38,7 +38,7 @@ class Sample:
     steps: int = 8
     """People of the interpolation, both ends included."""
     format: str = "avatar,ply"
-    """What to write of each person, with commas between: avatar, ply, obj, glb, stl."""
+    """What to write of each person, with commas between: avatar, glb (rigged), ply, obj, stl."""
     poses: Path | None = None
     """A motion file of which the sheet shows three frames, instead of its own poses."""
     resolution: int = 256

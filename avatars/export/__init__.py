@@ -1,29 +1,45 @@
-"""Avatars to files: posed meshes and videos. The package itself can be called: `avatars.export(avatar, "pose.ply")`."""
+"""Avatars to files: rigged and animated, posed meshes, pictures and videos.
+
+The package itself can be called: `avatars.export(avatar, "alice.glb", motion="walk.bvh")`.
+"""
 
 import sys
 from types import ModuleType
 
 from avatars.export.animation import animate
+from avatars.export.camera_files import read_cameras, write_cameras
 from avatars.export.clips import VideoOptions
 from avatars.export.head_cameras import head_camera
 from avatars.export.head_motion import drive
 from avatars.export.head_neutral import resting_head
 from avatars.export.meshes import export, export_frames
 from avatars.export.motions import motion_for, motion_on, training_motion
+from avatars.export.render_options import RenderOptions
+from avatars.export.rendering import render
+from avatars.export.rig.bake import bake
+from avatars.export.rig.options import RigOptions
+from avatars.export.rigged import export_rig
 from avatars.export.views import View
 
 __all__ = [
+    "RenderOptions",
+    "RigOptions",
     "VideoOptions",
     "View",
     "animate",
+    "bake",
     "drive",
     "export",
     "export_frames",
+    "export_rig",
     "head_camera",
     "motion_for",
     "motion_on",
+    "read_cameras",
+    "render",
     "resting_head",
     "training_motion",
+    "write_cameras",
 ]
 
 

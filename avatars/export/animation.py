@@ -70,10 +70,14 @@ def _film(
     """Rendered frames, one at a time."""
     body = avatar.body(options.resolution)
     moving = Surface(body.vertices, body.faces)
+    fine = avatar.face_colours(options.resolution) if options.colours and not options.exact else None
     for pose, place, camera in zip(clip.rotations, clip.translations, cameras, strict=True):
         if options.exact:
-            mesh = avatar.pose(pose, place).mesh(options.resolution, exact=True)
+            posed = avatar.pose(pose, place)
+            mesh = posed.mesh(options.resolution, exact=True)
             moving = Surface(mesh.vertices, mesh.faces)
+            colours = posed.colours(mesh.vertices) if options.colours else None
+            yield film(moving, camera, options.supersampling, colours)
         else:
             moving.update(body.pose_vertices(pose, place))
-        yield film(moving, camera, options.supersampling)
+            yield film(moving, camera, options.supersampling, fine)

@@ -24,19 +24,25 @@ FRAMES_AT_ONCE = 256
 
 
 def follow_cameras(
-    clip: Motion, body: Body, size: int, turntable: bool = False, view: View | None = None
+    clip: Motion,
+    body: Body,
+    size: int,
+    turntable: bool = False,
+    view: View | None = None,
+    aside: float = SIDE_VIEW,
+    elevation: float = ELEVATION,
 ) -> list[Camera]:
     """A camera for each frame of a clip on the body's skeleton, at a steady distance that holds the person (metres).
 
-    It sees the person from the front and a little from the side, or circles once with `turntable`; a view counts from
-    there.
+    It sees the person from the front, but `aside` and from above (`elevation`; radians), or circles once from the front
+    with `turntable`; a view counts from there.
     """
     view = view or View()
     points = _some_vertices(clip, body)
     targets = _targets(points, clip)
-    start = facing(clip) + (0.0 if turntable else SIDE_VIEW)
+    start = facing(clip) + (0.0 if turntable else aside)
     azimuth = start + view.yaws(len(clip), turntable, 360.0).to(targets)
-    elevation = min(ELEVATION + math.radians(view.pitch), math.radians(STEEPEST))
+    elevation = min(elevation + math.radians(view.pitch), math.radians(STEEPEST))
     backward = torch.stack(
         [
             azimuth.sin() * math.cos(elevation),
@@ -45,9 +51,10 @@ def follow_cameras(
         ],
         dim=1,
     )
-    eyes = targets + backward * _distance(points - targets[:, None], backward)
+    degrees = float(view.fov or VIEW_DEGREES)
+    eyes = targets + backward * _distance(points - targets[:, None], backward, degrees)
     up = targets.new_tensor([0.0, 1.0, 0.0])
-    return [look_at(eye, target, up, VIEW_DEGREES, size, size) for eye, target in zip(eyes, targets, strict=True)]
+    return [look_at(eye, target, up, degrees, size, size) for eye, target in zip(eyes, targets, strict=True)]
 
 
 def facing(clip: Motion) -> float:
@@ -74,14 +81,16 @@ def _targets(points: Float[Tensor, "frame vertex 3"], clip: Motion) -> Float[Ten
     return targets
 
 
-def _distance(offsets: Float[Tensor, "frame vertex 3"], backward: Float[Tensor, "frame 3"]) -> Float[Tensor, ""]:
+def _distance(
+    offsets: Float[Tensor, "frame vertex 3"], backward: Float[Tensor, "frame 3"], degrees: float
+) -> Float[Tensor, ""]:
     """How far the camera must stand from its target so that all points stay in the picture."""
     right = torch.nn.functional.normalize(
         torch.stack([backward[:, 2], torch.zeros_like(backward[:, 0]), -backward[:, 0]], dim=1), dim=1
     )
     axes = torch.stack([right, torch.linalg.cross(backward, right), backward], dim=1)
     x, y, z = (offsets @ axes.mT).unbind(-1)
-    return (MARGIN * torch.maximum(x.abs(), y.abs()) / math.tan(math.radians(VIEW_DEGREES) / 2) + z).max()
+    return (MARGIN * torch.maximum(x.abs(), y.abs()) / math.tan(math.radians(degrees) / 2) + z).max()
 
 
 def _smoothed(track: Float[Tensor, "frame 2"], sigma: float) -> Float[Tensor, "frame 2"]:

@@ -29,15 +29,22 @@ class VideoOptions:
     """Rays along each side of a pixel; 1 is faster, 2 has smooth edges."""
     view: View = field(default_factory=View)
     """From where the camera looks."""
+    colours: bool = True
+    """Show a body's colours where it has some; otherwise clay."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= 240:
             raise InputError(f"{self.fps} frames a second is not usable; use 1 to 240.")
-        if not 32 <= self.size <= 4096:
-            raise InputError(f"A picture of {self.size} pixels is not in 32 to 4096.")
+        check_size(self.size)
         check_span(self.start, self.end)
         if self.view.degrees is not None and not self.turntable:
             raise InputError("How many degrees the camera goes around is for a turntable: add --turntable.")
+
+
+def check_size(size: int) -> None:
+    """Raise InputError for a picture that is too small to see anything, or too large to make."""
+    if not 32 <= size <= 4096:
+        raise InputError(f"A picture of {size} pixels is not in 32 to 4096.")
 
 
 def check_span(start: float | int, end: float | int | None) -> None:

@@ -8,14 +8,15 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.export.gltf.glb import Glb
+from avatars.export.gltf.material import shown_as_is
+from avatars.export.gltf.surface import add_mesh, add_vertices
 from avatars.meshing import TriangleMesh, write_mesh
 from avatars.meshing.files import SUFFIXES
 from body_models import InputError
 from data_prep.atomic import replacing
 from data_prep.pictures.mesh import linear_to_srgb
 from data_prep.surface import Surface
-
-UNLIT = "KHR_materials_unlit"
 
 
 def write_coloured_mesh(mesh: TriangleMesh, colours: Float[Tensor, "vertex 3"] | None, path: Path | str) -> Path:
@@ -61,50 +62,17 @@ def _write_bytes(
 def _write_glb(
     mesh: TriangleMesh, normals: Float[Tensor, "vertex 3"], colours: Float[Tensor, "vertex 3"], path: Path
 ) -> None:
-    vertices = mesh.vertices.detach().float().cpu().numpy()
-    linear = np.ones((len(vertices), 4), np.uint16)
-    linear[:, :3] = (colours.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
-    linear[:, 3] = 65535
-    arrays = {
-        "POSITION": vertices,
-        "NORMAL": normals.float().cpu().numpy(),
-        "COLOR_0": linear,
-        "indices": mesh.faces.cpu().numpy().astype(np.uint32).reshape(-1, 1),
-    }
-    blob, gltf = b"", _document(vertices)
-    for place, (name, array) in enumerate(arrays.items()):
-        view = pygltflib.BufferView(buffer=0, byteOffset=len(blob), byteLength=array.nbytes)
-        view.target = pygltflib.ELEMENT_ARRAY_BUFFER if name == "indices" else pygltflib.ARRAY_BUFFER
-        gltf.bufferViews.append(view)
-        gltf.accessors[place].count = len(array)
-        blob += np.ascontiguousarray(array).tobytes()
-    gltf.buffers = [pygltflib.Buffer(byteLength=len(blob))]
-    gltf.set_binary_blob(blob)
-    gltf.save_binary(str(path))
-
-
-def _document(vertices: Float[np.ndarray, "vertex 3"]) -> pygltflib.GLTF2:
-    """A scene of one mesh whose accessors still lack their counts."""
-    kinds = [
-        (pygltflib.FLOAT, pygltflib.VEC3, False),
-        (pygltflib.FLOAT, pygltflib.VEC3, False),
-        (pygltflib.UNSIGNED_SHORT, pygltflib.VEC4, True),
-        (pygltflib.UNSIGNED_INT, pygltflib.SCALAR, False),
-    ]
-    accessors = [
-        pygltflib.Accessor(bufferView=place, componentType=kind, type=shape, normalized=normalized)
-        for place, (kind, shape, normalized) in enumerate(kinds)
-    ]
-    accessors[0].min, accessors[0].max = vertices.min(0).tolist(), vertices.max(0).tolist()
-    part = pygltflib.Primitive(attributes=pygltflib.Attributes(POSITION=0, NORMAL=1, COLOR_0=2), indices=3, material=0)
-    plain = pygltflib.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=1.0)
-    return pygltflib.GLTF2(
-        asset=pygltflib.Asset(version="2.0", generator="animatable-avatars"),
-        scene=0,
-        scenes=[pygltflib.Scene(nodes=[0])],
-        nodes=[pygltflib.Node(mesh=0, name="head")],
-        meshes=[pygltflib.Mesh(primitives=[part], name="head")],
-        materials=[pygltflib.Material(name="skin", pbrMetallicRoughness=plain, extensions={UNLIT: {}})],
-        accessors=accessors,
-        extensionsUsed=[UNLIT],
+    glb = Glb()
+    linear = np.ones((len(mesh.vertices), 4), np.float32)
+    linear[:, :3] = colours.detach().clamp(0, 1).cpu().numpy()
+    attributes = add_vertices(glb, mesh.vertices, normals)
+    attributes["COLOR_0"] = glb.accessor(
+        (linear * 65535).round().astype(np.uint16), pygltflib.ARRAY_BUFFER, normalized=True
     )
+    material = pygltflib.Material(
+        name="skin", pbrMetallicRoughness=pygltflib.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=1.0)
+    )
+    shown_as_is(glb, material)
+    glb.gltf.materials.append(material)
+    glb.node(pygltflib.Node(name="head", mesh=add_mesh(glb, "head", attributes, mesh.faces, 0)))
+    glb.write(path)

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 from avatars.export.clips import VideoOptions, cut_clip
 from avatars.export.head_cameras import head_cameras
@@ -14,7 +13,7 @@ from avatars.export.head_neutral import resting_head
 from avatars.models.head_avatar import HeadAvatar
 from body_models import Motion
 from data_prep.camera import Camera
-from data_prep.pictures.mesh import linear_to_srgb
+from data_prep.pictures.mesh import merged
 
 WHITE = 1.0
 SECONDS = 6.0
@@ -53,12 +52,4 @@ def _film(
         expression = None if clip.expression is None else clip.expression[frame]
         posed = avatar.pose(expression, clip.rotations[frame], clip.translations[frame])
         fine = camera.resized(rays * camera.width, rays * camera.height)
-        image = posed.render(fine, options.exact, options.resolution, WHITE)
-        yield _bytes(image.rgb, rays)
-
-
-def _bytes(rgb: Float[Tensor, "row column 3"], rays: int) -> UInt8[np.ndarray, "height width 3"]:
-    """sRGB bytes of a picture with several rays along each side of a pixel."""
-    height, width = rgb.shape[0] // rays, rgb.shape[1] // rays
-    mean = rgb.reshape(height, rays, width, rays, 3).mean((1, 3))
-    return (linear_to_srgb(mean.clamp(0, 1)) * 255).round().byte().cpu().numpy()
+        yield merged(posed.render(fine, options.exact, options.resolution, WHITE), rays).to_uint8()

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.export.head_neutral import resting_head
-from avatars.export.views import View, orbited
+from avatars.export.views import View, orbited, refocused
 from avatars.models.head_avatar import HeadAvatar
 from body_models.skeleton import posed_from_rest, rotation_matrices
 from data_prep.camera import Camera, look_at
@@ -52,6 +52,8 @@ def head_cameras(
         moved[:3, 3] = shift
         camera = Camera(camera.intrinsics, camera.camera_from_world @ moved, camera.width, camera.height)
         pivot = pivot - shift
+    if view.fov is not None:
+        camera = refocused(camera, pivot, float(view.fov))
     pitch = float(torch.deg2rad(torch.tensor(float(view.pitch))))
     return [orbited(camera, pivot, yaw, pitch) for yaw in view.yaws(frames, turntable, SIDES_DEGREES).tolist()]
 

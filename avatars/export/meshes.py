@@ -1,5 +1,6 @@
-"""Posed meshes of an avatar to files: one pose, or every frame of a motion."""
+"""Avatars to files: rigged, as a mesh in one pose, or as a mesh for every frame of a motion."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,36 +10,49 @@ from torch import Tensor
 from avatars.export.coloured_meshes import check_mesh_path, write_coloured_mesh
 from avatars.export.motions import motion_on
 from avatars.export.progress import counted
-from avatars.export.shapes import Shape, canonical_shape, pose_of_clip, pose_of_motion, shape_of, training_pose
+from avatars.export.rig.options import RigOptions
+from avatars.export.rigged import RIGGED_SUFFIXES, export_rig
+from avatars.export.shapes import canonical_shape, pose_of_clip, pose_of_motion, shape_of, training_pose
 from avatars.meshing.files import SUFFIXES
-from avatars.models.avatar import Avatar
-from avatars.models.head_avatar import HeadAvatar
+from avatars.models.avatar import Avatar, PosedAvatar
+from avatars.models.head_avatar import HeadAvatar, PosedHead
 from body_models import InputError, Motion
 from data_prep.atomic import replacing
+
+CANONICAL = "canonical"
 
 
 def export(
     avatar: Avatar | HeadAvatar,
     path: Path | str,
-    pose: int | Float[Tensor, "bone 3"] | None = None,
-    motion: Motion | Path | str | None = None,
-    frame: int = 0,
-    resolution: int = 256,
+    pose: int | str | Float[Tensor, "bone 3"] | None = None,
+    motion: Motion | Path | str | Sequence[Motion | Path | str] | None = None,
+    frame: int | None = None,
+    resolution: int | None = None,
     exact: bool = True,
+    rig: RigOptions | None = None,
+    names: str = "model",
 ) -> Path:
-    """Write the avatar in one pose as PLY, OBJ, GLB or STL, by the name's ending (metres, Y up).
+    """Write the avatar to a file (metres, Y up): rigged and animated, or as a mesh in one pose.
 
-    The pose is a training pose (of a head: a frame of its video) by its number, joint angles (radians), or a frame of a
-    motion; without any of them it is the canonical pose. `exact` finds a body's posed surface by root finding at
-    `resolution` cells along the longest side; otherwise, and for heads, the canonical mesh is skinned, which is faster.
-    Heads have colours. Raises InputError for another ending, a number or frame that does not exist, or a place that
-    cannot be written.
+    A .glb, .usdz or .fbx without a `pose` or `frame` is rigged, with a clip for each motion; `rig` and `names` are
+    those of `export_rig`. Else a mesh is written as PLY, OBJ, GLB or STL: in a training pose (of a head: a frame of its
+    video) by its number, in joint angles (radians), in a frame of a motion, the first if none is given, or in the
+    "canonical" pose, which is also the one without any of them. `exact` finds a body's posed surface by root finding at
+    `resolution` cells (256) along the longest side; otherwise, and for heads, the canonical mesh is skinned, which is
+    faster. Raises InputError for another ending, a number or frame that does not exist, or a place that cannot be written.
     """
-    path = check_mesh_path(path)
-    _check_resolution(resolution)
-    if pose is not None and motion is not None:
+    clips = _several(motion)
+    if Path(path).suffix.lower() in RIGGED_SUFFIXES and pose is None and frame is None:
+        return export_rig(avatar, path, clips, rig or RigOptions(resolution=resolution), names)
+    path, resolution = check_mesh_path(path), 256 if resolution is None else resolution
+    check_resolution(resolution)
+    if pose is not None and clips:
         raise InputError("Give either a pose or a motion, not both.")
-    shape = _shape(avatar, pose, motion, frame, resolution, exact)
+    if len(clips) > 1:
+        raise InputError("Several motions go into a rigged file (.glb, .usdz, .fbx); a mesh is one frame of one.")
+    posed = pose_of_motion(avatar, clips[0], frame or 0) if clips else _in_pose(avatar, pose)
+    shape = canonical_shape(avatar, resolution) if posed is None else shape_of(posed, resolution, exact)
     return write_coloured_mesh(shape.mesh, shape.colours, path)
 
 
@@ -59,7 +73,7 @@ def export_frames(
     """
     folder = Path(folder)
     check_mesh_path(f"frame{suffix}")
-    _check_resolution(resolution)
+    check_resolution(resolution)
     if folder.is_file() or (folder.is_dir() and not _holds_only_meshes(folder)):
         raise InputError(f"{folder} is a file or holds other files, which would be lost; name a new folder.")
     clip = motion_on(avatar, motion)
@@ -71,24 +85,25 @@ def export_frames(
     return folder
 
 
-def _shape(
-    avatar: Avatar | HeadAvatar,
-    pose: int | Float[Tensor, "bone 3"] | None,
-    motion: Motion | Path | str | None,
-    frame: int,
-    resolution: int,
-    exact: bool,
-) -> Shape:
-    if motion is not None:
-        return shape_of(pose_of_motion(avatar, motion, frame), resolution, exact)
-    if pose is None:
-        return canonical_shape(avatar, resolution)
-    if isinstance(pose, int):
-        return shape_of(training_pose(avatar, pose), resolution, exact)
-    return shape_of(avatar.pose(pose=torch.as_tensor(pose)), resolution, exact)
+def _several(motion: Motion | Path | str | Sequence[Motion | Path | str] | None) -> list[Motion | Path | str]:
+    if motion is None:
+        return []
+    return [motion] if isinstance(motion, Motion | Path | str) else list(motion)
 
 
-def _check_resolution(resolution: int) -> None:
+def _in_pose(
+    avatar: Avatar | HeadAvatar, pose: int | str | Float[Tensor, "bone 3"] | None
+) -> PosedAvatar | PosedHead | None:
+    """The avatar in a pose; None for the canonical one."""
+    if pose is None or (isinstance(pose, str) and pose == CANONICAL):
+        return None
+    if isinstance(pose, str):
+        raise InputError(f"Unknown pose '{pose}'; give a number, joint angles, or '{CANONICAL}'.")
+    return training_pose(avatar, pose) if isinstance(pose, int) else avatar.pose(pose=torch.as_tensor(pose))
+
+
+def check_resolution(resolution: int) -> None:
+    """Raise InputError for a resolution that no mesh is made at."""
     if not 16 <= resolution <= 1024:
         raise InputError(f"A resolution of {resolution} is not in 16 to 1024; 256 is usual.")
 

@@ -13,7 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.export.contact_sheet import MOST_SHOWN, SheetPerson, SheetPose, people_sheet, sheet_person, sheet_poses
+from avatars.export.gltf import write_glb
 from avatars.export.progress import counted
+from avatars.export.rig.bake import bake_body
+from avatars.export.rig.options import RigOptions
 from avatars.meshing import TriangleMesh, write_mesh
 from avatars.meshing.files import SUFFIXES
 from avatars.models import save
@@ -35,7 +38,7 @@ class PeopleOptions:
     """What is written of each person."""
 
     formats: tuple[str, ...] = (AVATAR, "ply")
-    """avatar, and mesh formats: ply, obj, glb, stl."""
+    """avatar; glb, which is rigged; and mesh formats: ply, obj, stl."""
     resolution: int = 256
     """Cells along the longest side of the meshes."""
     poses: Path | None = None
@@ -56,7 +59,8 @@ def write_people(
 ) -> Path:
     """Write people to a folder as person_000.avatar, .ply and so on, each with its codes in a .json, and sheet.png.
 
-    Meshes stand in the canonical pose (metres, Y up), with the wrinkles in their geometry. `mark` tells of which prior
+    Meshes stand in the canonical pose (metres, Y up), with the wrinkles in their geometry; a .glb has bones, and finer
+    wrinkles in its normal map. `mark` tells of which prior
     the people are, as `prior_mark` gives it. Files of these names are replaced, each once it is whole. Raises
     InputError for options that make no sense, a place that is no folder, or one that cannot be written.
     """
@@ -85,6 +89,9 @@ def write_person(person: Person, body: Body, stem: Path, options: PeopleOptions,
         path = stem.with_name(f"{stem.name}.{name}")
         if name == AVATAR:
             save(person.avatar(stem.name, options.resolution), path)
+        elif name == "glb":
+            baked = bake_body(body, RigOptions(resolution=options.resolution, texture=1024))
+            write_glb(path, baked.rig, look=baked.look)
         else:
             write_mesh(TriangleMesh(body.canonical(), body.faces), path)
     codes = {name: [float(f"{value:.9g}") for value in getattr(person, name).tolist()] for name in CODES}

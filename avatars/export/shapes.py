@@ -27,7 +27,8 @@ def shape_of(posed: PosedAvatar | PosedHead, resolution: int, exact: bool) -> Sh
     """The posed surface; `exact` finds a body's by roots, a head's is always the skinned one."""
     if isinstance(posed, PosedHead):
         return Shape(posed.mesh(resolution), posed.vertex_colours(resolution))
-    return Shape(posed.mesh(resolution, exact), None)
+    mesh = posed.mesh(resolution, exact)
+    return Shape(mesh, posed.colours(mesh.vertices) if exact else posed.vertex_colours(resolution))
 
 
 def canonical_shape(avatar: Avatar | HeadAvatar, resolution: int) -> Shape:
@@ -44,7 +45,8 @@ def canonical_shape(avatar: Avatar | HeadAvatar, resolution: int) -> Shape:
         avatar.proxy(resolution)
         return shape_of(avatar.pose(pose=avatar.model.canonical_pose), resolution, exact=False)
     body = avatar.body(resolution)
-    return Shape(TriangleMesh(body.canonical(), body.faces), None)
+    canonical = body.canonical()
+    return Shape(TriangleMesh(canonical, body.faces), avatar.colours(canonical))
 
 
 def training_pose(avatar: Avatar | HeadAvatar, index: int) -> PosedAvatar | PosedHead:

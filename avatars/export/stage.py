@@ -1,14 +1,14 @@
 """The stage of a video: a person on a floor with a soft shadow and faint lines, so that a walk is seen to advance."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avatars.export.crop import crop_around
 from data_prep.camera import Camera
 from data_prep.pictures import render_surface
+from data_prep.pictures.face_colours import FaceColours
 from data_prep.pictures.ground import contact_shadow
 from data_prep.pictures.mesh import BACKGROUND, linear_to_srgb
 from data_prep.surface import Surface
@@ -23,40 +23,24 @@ FADE = 2.5
 """Distance from the figure at which the lines have faded (metres)."""
 
 
-@dataclass(frozen=True)
-class _Crop:
-    left: int
-    top: int
-    camera: Camera
-    """Sees what the whole camera sees in these pixels."""
+def film(
+    surface: Surface,
+    camera: Camera,
+    supersampling: int = 2,
+    colours: Float[Tensor, "vertex 3"] | FaceColours | None = None,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """One sRGB frame of a figure on the ground y = 0, in linear colours or clay.
 
-
-def film(surface: Surface, camera: Camera, supersampling: int = 2) -> UInt8[np.ndarray, "height width 3"]:
-    """One sRGB frame of a clay figure on the ground y = 0; only pixels around the figure are traced finely."""
+    Only pixels around the figure are traced finely.
+    """
     camera = camera.to(surface.device)
     rgb = _floor(surface.vertices, camera)[..., None].repeat(1, 1, 3)
-    crop = _crop_around(surface.vertices, camera)
+    crop = crop_around(surface.vertices, camera)
     if crop is not None:
-        image = render_surface(surface, crop.camera, supersampling=supersampling)
-        rows = slice(crop.top, crop.top + crop.camera.height)
-        columns = slice(crop.left, crop.left + crop.camera.width)
-        behind = (1 - image.mask)[..., None] * (rgb[rows, columns] - BACKGROUND)
-        rgb[rows, columns] = image.rgb + behind
+        image = render_surface(surface, crop.camera, colours, supersampling=supersampling)
+        behind = (1 - image.mask)[..., None] * (rgb[crop.rows, crop.columns] - BACKGROUND)
+        rgb[crop.rows, crop.columns] = image.rgb + behind
     return (linear_to_srgb(rgb.clamp(0, 1)) * 255).round().to(torch.uint8).cpu().numpy()
-
-
-def _crop_around(vertices: Float[Tensor, "vertex 3"], camera: Camera) -> _Crop | None:
-    """The pixels that the figure may touch; none when it is out of the picture."""
-    pixels, _ = camera.project(vertices)
-    lower, upper = pixels.amin(0).floor().long() - 1, pixels.amax(0).ceil().long() + 1
-    left, top = (int(value.clamp(min=0)) for value in lower)
-    right, bottom = min(int(upper[0]), camera.width), min(int(upper[1]), camera.height)
-    if right <= left or bottom <= top:
-        return None
-    intrinsics = camera.intrinsics.clone()
-    intrinsics[0, 2] -= left
-    intrinsics[1, 2] -= top
-    return _Crop(left, top, Camera(intrinsics, camera.camera_from_world, right - left, bottom - top))
 
 
 def _floor(vertices: Float[Tensor, "vertex 3"], camera: Camera) -> Float[Tensor, "height width"]:

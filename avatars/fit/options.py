@@ -13,6 +13,9 @@ from body_models import InputError
 _SHALLOWEST = 4
 """The MLP's input and pose code join again at this layer, which must be there."""
 
+FINEST_COLOURS, COARSEST_COLOURS = 0.0005, 0.05
+"""Spacings at which colours can be kept (metres)."""
+
 
 @dataclass(frozen=True)
 class LearningRates:
@@ -36,6 +39,23 @@ class LearningRates:
     def __post_init__(self) -> None:
         for rate in dataclasses.fields(self):
             check_range(rate.name, getattr(self, rate.name), 0.0, 1.0 if rate.name == "final" else math.inf)
+
+
+@dataclass(frozen=True)
+class ColourOptions:
+    """How finely the colours of scans are kept (bodies)."""
+
+    samples: int = 1_800_000
+    """Coloured points of all scans together; 0 leaves colours alone."""
+    spacing: float = 0.003
+    """Spacing of the nodes that hold colours (metres)."""
+    part_spacing: float = 0.0015
+    """The same in head and hands."""
+
+    def __post_init__(self) -> None:
+        check_range("samples", self.samples, 0)
+        for name in ("spacing", "part_spacing"):
+            check_range(name, getattr(self, name), FINEST_COLOURS, COARSEST_COLOURS)
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,7 @@ class FitOptions:
     """Largest gradient norm; 0 leaves gradients alone."""
     rates: LearningRates = field(default_factory=LearningRates)
     snarf: SnarfOptions = field(default_factory=SnarfOptions)
+    colours: ColourOptions = field(default_factory=ColourOptions)
 
     def __post_init__(self) -> None:
         for name in ("steps", "points", "scans_per_step", "pool"):

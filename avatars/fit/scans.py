@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from avatars.fields.surface_colour import SurfaceColour
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
-from avatars.fit.options import FitOptions, check_seed, load_preset
+from avatars.fit.options import ColourOptions, FitOptions, check_seed, load_preset
+from avatars.fit.painting import paint, painting_steps
 from avatars.fit.pools import build_pools
 from avatars.fit.progress import Progress
 from avatars.fit.scan_method import PosedSnarf, ScanMethod
@@ -42,9 +44,10 @@ def fit_scans(
     """Fit an avatar to a folder of scans of one person, one pose each, and write it to the file `out`.
 
     `poses` (an npz, see `body_models.load_poses`) gives known poses in the order of the scans' names; otherwise
-    they are found by registration. Work goes on in `<out>.work`: the registered dataset, checkpoints and tensorboard
-    curves, from which `resume` continues after an interruption. Raises InputError for input that cannot be used, and
-    before the long work for a place that cannot be written.
+    they are found by registration. Colours of scans, at vertices or in textures, become the avatar's. Work goes on in
+    `<out>.work`: the registered dataset, checkpoints and tensorboard curves, from which `resume` continues after an
+    interruption. Raises InputError for input that cannot be used, and before the long work for a place that cannot be
+    written.
     """
     out = Path(out)
     check_out(out)
@@ -57,7 +60,9 @@ def fit_scans(
     job = Job(str(Path(source)), known, preset, seed, options.steps, unit, up, _lasting(options))
     started = time.monotonic()
     continuing = check_work(work, job, resume)
-    loaded = _load(job, continuing and is_complete(work / "dataset"))  # before earlier work is cleared away
+    loaded = _load(
+        job, continuing and is_complete(work / "dataset"), options.colours.samples
+    )  # before earlier work is cleared away
     if not continuing:
         start_work(work, job)
     with Progress(quiet) as progress:
@@ -71,6 +76,7 @@ def fit_scans(
         optimise(method, loop, work, resume, progress)
         info = AvatarInfo(dataset.names, dataset.body_model, dataset.notes)
         avatar = Avatar(snarf, module.poses.detach(), module.translations.detach(), info)
+        avatar.colour = painted(avatar, dataset.scans, options.colours, progress)
         save(avatar, out)
         progress.say(f"Avatar written to {out} after {time.monotonic() - started:.0f} s; working files are in {work}.")
     return avatar
@@ -83,20 +89,31 @@ def _checked_steps(steps: int) -> int:
 
 
 def _lasting(options: FitOptions) -> dict[str, Any]:
-    """The settings that a resumed run must share, as JSON gives them back."""
+    """The settings that a resumed run must share (colours come after all steps), as JSON gives them back."""
     settings = dataclasses.asdict(options)
-    del settings["rates"]
+    del settings["rates"], settings["colours"]
     kept: dict[str, Any] = json.loads(json.dumps(settings))
     return kept
 
 
-def _load(job: Job, registered: bool) -> ScanFolder | None:
+def painted(avatar: Avatar, scans: list[Scan], options: ColourOptions, progress: Progress) -> SurfaceColour | None:
+    """The colours of a fitted avatar, from its scans in their order; None when none has any."""
+    steps = painting_steps(scans)
+    if not steps:
+        return None
+    task = progress.start("painting the avatar", steps)
+    colour = paint(avatar, scans, options, lambda: progress.advance(task))
+    progress.finish(task)
+    return colour
+
+
+def _load(job: Job, registered: bool, colours: int) -> ScanFolder | None:
     """The scans, unless an earlier run has registered them; a poses file that cannot be read is found out too."""
     if registered:
         return None
     if job.poses is not None:
         load_poses(job.poses)
-    return load_scans(job.source, unit=job.unit, up=job.up)
+    return load_scans(job.source, unit=job.unit, up=job.up, colours=colours)
 
 
 def registered(

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from avatars.deform.roots import SearchOptions
 from avatars.models.avatar import Avatar, AvatarInfo
+from avatars.models.colour_file import assemble_colour, colour_header, colour_tensors
 from avatars.models.head_avatar import HeadAvatar
 from avatars.models.head_file import METHOD as HEAD_METHOD
 from avatars.models.head_file import assemble_head, head_header, head_tensors
@@ -99,11 +100,13 @@ def _check_numbers(tensors: dict[str, torch.Tensor], path: Path) -> None:
 
 def _body_tensors(avatar: Avatar) -> dict[str, torch.Tensor]:
     state = {f"model.{name}": _compact(value) for name, value in avatar.model.state_dict().items()}
-    return {**state, "poses": avatar.poses.float(), "translations": avatar.translations.float()}
+    colour = {} if avatar.colour is None else colour_tensors(avatar.colour)
+    return {**state, "poses": avatar.poses.float(), "translations": avatar.translations.float(), **colour}
 
 
 def _body_header(avatar: Avatar) -> dict[str, str]:
-    return {
+    colour = {} if avatar.colour is None else {"colour": colour_header(avatar.colour)}
+    return colour | {
         "method": BODY_METHOD,
         "options": json.dumps(dataclasses.asdict(avatar.model.options)),
         "skeleton": json.dumps(dataclasses.asdict(avatar.model.skeleton)),
@@ -125,6 +128,7 @@ def _assemble(header: dict[str, str], tensors: dict[str, torch.Tensor]) -> Avata
         tensors["poses"],
         tensors["translations"],
         AvatarInfo(tuple(info["names"]), info["body_model"], tuple(info["notes"])),
+        assemble_colour(header["colour"], tensors) if "colour" in header else None,
     )
 
 

@@ -19,10 +19,11 @@ from avatars.models.person_picture import PersonSurface, picture_of_person, view
 from avatars.models.rigged import at_rest
 from avatars.models.snarf import SnarfOptions
 from avatars.models.start import snarf_from_body
-from avatars.render import OrthographicCamera, Proxy, orthographic_view
+from avatars.render import Proxy
 from body_models import Body, InputError
 from body_models.skeleton import transform_points
 from data_prep.camera import Camera
+from data_prep.orthographic import OrthographicCamera, orthographic_view
 from data_prep.people.views import HALF
 from data_prep.pictures import RenderedImage
 from data_prep.pictures.mesh import BACKGROUND

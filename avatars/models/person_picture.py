@@ -12,8 +12,9 @@ from avatars.deform.sampled import SampledSkinning
 from avatars.fields.normals import fuse_normals
 from avatars.fields.people_occupancy import PeopleShape
 from avatars.models.gdna import Gdna, posed_normals
-from avatars.render import OrthographicCamera, Proxy, TraceOptions, trace
+from avatars.render import Proxy, TraceOptions, trace
 from data_prep.camera import Camera
+from data_prep.orthographic import OrthographicCamera
 from data_prep.pictures import RenderedImage
 from data_prep.pictures.mesh import LIGHTS
 

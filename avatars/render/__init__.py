@@ -3,7 +3,6 @@
 from avatars.render.gradient import attach_off_surface_gradient, attach_surface_gradient, posed_normals
 from avatars.render.march import march
 from avatars.render.options import TraceOptions
-from avatars.render.orthographic import OrthographicCamera, orthographic_view
 from avatars.render.proxy import Proxy
 from avatars.render.rays import RayHits, SurfaceField
 from avatars.render.surface import Meeting, meet_surface
@@ -11,7 +10,6 @@ from avatars.render.tracing import trace
 
 __all__ = [
     "Meeting",
-    "OrthographicCamera",
     "Proxy",
     "RayHits",
     "SurfaceField",
@@ -20,7 +18,6 @@ __all__ = [
     "attach_surface_gradient",
     "march",
     "meet_surface",
-    "orthographic_view",
     "posed_normals",
     "trace",
 ]

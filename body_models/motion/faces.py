@@ -23,6 +23,8 @@ _DIRECTIONS = ("jaw", "mouth")
 _MOVES = 0.001
 """An action that shifts some vertex of a joint by more than this (metres) shows what the joint's turn would."""
 _STILL = 1e-6
+_AS_IN_A_BODY = {"root": "spine3", "neck": "head"}
+"""Joints of a head on its own, and what `match_head_joints` calls them."""
 
 
 def match_expressions(source_names: Sequence[str], target_names: Sequence[str]) -> Float[Tensor, "source target"]:
@@ -124,6 +126,10 @@ def _action_key(name: str) -> tuple[str, str]:
 
 def _head_turns(motion: Motion) -> dict[str, Float[Tensor, "frame 3"]]:
     """The turns of a head's joints in any skeleton; on a body's, neck and head together turn the head."""
+    places = match_head_joints(motion.skeleton.joint_names)
+    if places:
+        known = {joint: places.get(_AS_IN_A_BODY.get(joint, joint)) for joint in HEAD_SKELETON.joint_names}
+        return {joint: motion.rotations[:, place] for joint, place in known.items() if place is not None}
     turns = dict(zip(motion.skeleton.joint_names, motion.rotations.unbind(1), strict=True))
     if "head" in turns:
         turns["neck"] = _compose(turns.get("neck"), turns["head"], motion)

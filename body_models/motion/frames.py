@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
-from body_models.motion.rigs import match_joints
+from body_models.motion.rigs import match_head_joints, match_joints
 from body_models.skeleton import Skeleton
 
 _log = logging.getLogger(__name__)
@@ -17,8 +17,11 @@ _log = logging.getLogger(__name__)
 def upright_frame(path: Path, skeleton: Skeleton, rest: Float[Tensor, "bone 3"]) -> Float[Tensor, "3 3"]:
     """Rotation by quarter turns from the file's axes to ours, judged by where feet, head and hips are at rest.
 
-    Unknown joint names leave the axes as they are, with a warning. Raises InputError when left and right coincide.
+    Heads on their own keep their axes, and so do unknown joint names, with a warning. Raises InputError when left and
+    right coincide.
     """
+    if match_head_joints(skeleton.joint_names):
+        return torch.eye(3, dtype=rest.dtype)
     try:
         at = {name: rest[index] for name, index in match_joints(skeleton.joint_names).items()}
     except InputError:

@@ -146,6 +146,8 @@ RIGS: dict[str, dict[str, str]] = {
         "wrist": "{Side}Hand",
         "hand": "{Side}MiddleProximal",
         **_fingers("{Side}{finger}{part}", (*_TITLES[:4], "Little"), _UNITY_PARTS),
+        "thumb1": "{Side}ThumbMetacarpal {Side}ThumbProximal",
+        "thumb2": "{Side}ThumbIntermediate {Side}ThumbProximal",
         "jaw": "Jaw",
         "eye": "{Side}Eye",
     },

@@ -10,6 +10,8 @@ from body_models.names import SMPL_SKELETON, SMPLX_SKELETON
 
 _HEAD_RIG = {"spine3": "root", "head": "neck", "jaw": "jaw", "eye": "{side}_eye eye.{s}"}
 """FLAME's joints: its root turns neck and head together, its neck the head."""
+_NAMED_HEAD_RIG = {"spine3": "neck", "head": "head", "jaw": "jaw", "eye": "{side}eye"}
+"""The same joints under the names that bodies' rigs such as Mixamo's have for them."""
 _COMPANIONS = {"foot": tuple(f"toe{number}-1.{{s}}" for number in (1, 3, 4, 5))}
 """Joints of a rig with several bones where we know one joint; they turn alike."""
 _KNOWN_JOINTS = tuple(dict.fromkeys(SMPL_SKELETON.joint_names + SMPLX_SKELETON.joint_names))
@@ -39,8 +41,10 @@ def match_joints(joint_names: Sequence[str]) -> dict[str, int]:
 
 def match_head_joints(joint_names: Sequence[str]) -> dict[str, int]:
     """The same for a head on its own (FLAME's joints): `spine3` for its root, `head`, `jaw` and eyes; else empty."""
-    matched = _match_rig(_indexed(joint_names), _HEAD_RIG)
-    return matched if {"head", "jaw"} <= set(matched) and len(joint_names) < len(SMPL_SKELETON) else {}
+    index = _indexed(joint_names)
+    matched = _match_rig(index, _NAMED_HEAD_RIG if "head" in index else _HEAD_RIG)
+    has_body = any("left_hip" in _match_rig(index, table) for table in RIGS.values())
+    return matched if {"head", "jaw"} <= set(matched) and not has_body else {}
 
 
 def rig_family(joint_names: Sequence[str]) -> str | None:
@@ -51,7 +55,7 @@ def rig_family(joint_names: Sequence[str]) -> str | None:
         return None
     spelled = {plain_name(joint_names[bone]) for bone in matches.values()}
     shared = {
-        rig: len(spelled & {name.lower() for joint in _KNOWN_JOINTS for name in _alternatives(joint, table)})
+        rig: len(spelled & {name.lower() for joint in _KNOWN_JOINTS for name in spellings(joint, table)})
         for rig, table in RIGS.items()
     }
     return max(shared, key=lambda rig: shared[rig])
@@ -81,13 +85,14 @@ def _indexed(joint_names: Sequence[str]) -> dict[str, int]:
 def _match_rig(index: Mapping[str, int], table: Mapping[str, str]) -> dict[str, int]:
     matched = {}
     for joint in _KNOWN_JOINTS:
-        known = [index[name.lower()] for name in _alternatives(joint, table) if name.lower() in index]
+        known = [index[name.lower()] for name in spellings(joint, table) if name.lower() in index]
         if known:
             matched[joint] = known[0]
     return matched
 
 
-def _alternatives(joint: str, table: Mapping[str, str]) -> list[str]:
+def spellings(joint: str, table: Mapping[str, str]) -> list[str]:
+    """What a family of rigs, a value of `RIGS`, calls one of our joints; the best name first, none if it has none."""
     side, _, part = joint.rpartition("_")
     names = table.get(joint) or table.get(part, "")
     return names.format(Side=side.capitalize(), side=side, s=side[:1], S=side[:1].upper()).split()
@@ -95,7 +100,7 @@ def _alternatives(joint: str, table: Mapping[str, str]) -> list[str]:
 
 def _describe(joint: str, table: Mapping[str, str], joint_names: Sequence[str]) -> str:
     """A missing joint, what it is called in a family, and the name in the file that is nearest to that."""
-    expected = _alternatives(joint, table)[0]
+    expected = spellings(joint, table)[0]
     plain = {plain_name(name): name for name in joint_names}
     near = difflib.get_close_matches(expected.lower(), list(plain), n=1, cutoff=0.75)
     return f"{joint} ('{expected}'; is '{plain[near[0]]}' meant?)" if near else joint

@@ -11,28 +11,19 @@
 FLAME turns about its root joint by `rotation` and is then shifted by `translation`, as here; metres, Y up.
 """
 
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from body_models.errors import InputError
 from body_models.motion.npz_files import numbers as npz_numbers
 from body_models.motion.npz_files import read_arrays
-from body_models.skeleton import invert_rigid, rotation_matrices
-from data_prep.other_datasets.entries import (
-    FRAME_RATE,
-    JOINTS,
-    check_rate,
-    frames_of,
-    number,
-    numbers,
-    opencv_from_opengl,
-)
+from body_models.skeleton import rotation_matrices
+from data_prep.other_datasets.entries import FRAME_RATE, JOINTS, check_rate, frames_of, numbers
+from data_prep.other_datasets.nerf_cameras import nerf_extrinsics, nerf_intrinsics
 from data_prep.video_dataset import VideoDataset, VideoFrame, check_pictures
 from data_prep.video_dataset_files import has_transparency, is_inside, picture_size, read_json
 
@@ -64,7 +55,7 @@ def read_vhap(folder: Path | str, camera: int | None = None, frame_rate: float =
     rows = sorted((entry for entry in entries if _camera_of(entry) == chosen), key=_moment)
     poses = [tracks[str(entry["flame_param_path"])] for entry in rows]
     images, masks = _pictures(folder, rows, path)
-    width, height = picture_size(folder / images[0], "the image of the first frame")
+    size = width, height = picture_size(folder / images[0], "the image of the first frame")
     moments = [_moment(entry) for entry in rows]
     if len(set(moments)) < len(moments):
         raise InputError(f"{path}: camera {chosen} has two frames of the same 'timestep_index'; export it again.")
@@ -84,8 +75,8 @@ def read_vhap(folder: Path | str, camera: int | None = None, frame_rate: float =
         betas=poses[0]["shape"].float(),
         joint_names=JOINTS,
         expression_names=(),
-        intrinsics=torch.stack([_intrinsics(e, (width, height), w) for e, w in zip(rows, where, strict=True)]).float(),
-        camera_from_world=torch.stack([_extrinsics(e, w) for e, w in zip(rows, where, strict=True)]).float(),
+        intrinsics=torch.stack([nerf_intrinsics(e, size, w) for e, w in zip(rows, where, strict=True)]).float(),
+        camera_from_world=torch.stack([nerf_extrinsics(e, w) for e, w in zip(rows, where, strict=True)]).float(),
         poses=torch.stack([track["pose"] for track in poses]).float(),
         translations=torch.stack([track["translation"] for track in poses]).float(),
         expressions=torch.stack([track["expr"] for track in poses]).float(),
@@ -206,31 +197,3 @@ def _pictures(folder: Path, entries: list[_Entry], path: Path) -> tuple[list[str
         images.append(image)
         masks.append(mask)
     return images, masks
-
-
-def _intrinsics(entry: _Entry, size: tuple[int, int], where: str) -> Float[Tensor, "3 3"]:
-    """Pixels of the pictures as they are, which may be smaller than those that the index was made for."""
-    width, height = (
-        number(entry, key, where) if key in entry else float(side) for key, side in zip("wh", size, strict=True)
-    )
-    if width <= 0 or height <= 0:
-        raise InputError(f"{where}: 'w' and 'h' are {width:g} and {height:g}; export the dataset again.")
-    if "fl_x" in entry:
-        focal_x = number(entry, "fl_x", where)
-    else:
-        focal_x = width / 2 / math.tan(number(entry, "camera_angle_x", where) / 2)
-    focal_y = number(entry, "fl_y", where) if "fl_y" in entry else focal_x
-    if not (focal_x > 0 and focal_y > 0):
-        raise InputError(f"{where}: the focal lengths are {focal_x:g} and {focal_y:g}; they must be above 0.")
-    x, y = size[0] / width, size[1] / height
-    center_x = number(entry, "cx", where) if "cx" in entry else width / 2
-    center_y = number(entry, "cy", where) if "cy" in entry else height / 2
-    return torch.tensor(
-        [[focal_x * x, 0, center_x * x], [0, focal_y * y, center_y * y], [0, 0, 1]], dtype=torch.float64
-    )
-
-
-def _extrinsics(entry: _Entry, where: str) -> Float[Tensor, "4 4"]:
-    """Camera from world in OpenCV's axes."""
-    world_from_camera = numbers(entry, "transform_matrix", (4, 4), where)
-    return opencv_from_opengl() @ invert_rigid(world_from_camera)

@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from body_models.errors import InputError
-from body_models.skeleton import invert_rigid
 from data_prep.atomic import replacing
 from data_prep.other_datasets.entries import (
     EXPRESSION_COUNT,
     SHAPE_COUNT,
     check_new,
     fitted,
-    opencv_from_opengl,
     require_flame,
     usable,
 )
+from data_prep.other_datasets.nerf_cameras import nerf_lens, nerf_transform
 from data_prep.video_dataset import VideoDataset
 from data_prep.video_dataset_files import copy_alpha, copy_rgb, write_json
 
@@ -87,10 +85,6 @@ def _at_rest(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _entry(dataset: VideoDataset, moment: int) -> dict[str, Any]:
-    matrix = dataset.intrinsics[moment].double()
-    if float(matrix[0, 1]) != 0:
-        raise InputError("The cameras of this dataset are skewed, which transforms.json has no field for.")
-    camera = opencv_from_opengl() @ dataset.camera_from_world[moment].double()
     frame = dataset.frames[moment]
     masks = {} if frame.mask is None else {"fg_mask_path": f"fg_masks/{moment:05d}_00.png"}
     return {
@@ -99,25 +93,11 @@ def _entry(dataset: VideoDataset, moment: int) -> dict[str, Any]:
         "timestep_id": f"frame_{frame.source:05d}",
         "camera_index": 0,
         "camera_id": "0",
-        **_shared(matrix, dataset.width, dataset.height),
-        "transform_matrix": invert_rigid(camera).tolist(),
+        **nerf_lens(dataset.intrinsics[moment], dataset.width, dataset.height),
+        "transform_matrix": nerf_transform(dataset.camera_from_world[moment]),
         "file_path": f"images/{moment:05d}_00.png",
         **masks,
         "flame_param_path": f"flame_param/{moment:05d}.npz",
-    }
-
-
-def _shared(matrix: torch.Tensor, width: int, height: int) -> dict[str, Any]:
-    focal_x, focal_y = float(matrix[0, 0]), float(matrix[1, 1])
-    return {
-        "cx": float(matrix[0, 2]),
-        "cy": float(matrix[1, 2]),
-        "fl_x": focal_x,
-        "fl_y": focal_y,
-        "h": height,
-        "w": width,
-        "camera_angle_x": 2 * math.atan(width / (2 * focal_x)),
-        "camera_angle_y": 2 * math.atan(height / (2 * focal_y)),
     }
 
 

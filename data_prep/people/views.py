@@ -2,14 +2,13 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from data_prep.orthographic import level_axes, orthographic_view
+
 HALF = 1.15
 """Half of the square window (metres), which is centred on the posed pelvis joint."""
-_BACK = 4.0 * HALF
-"""How far before the pelvis rays start (metres)."""
 
 
 def even_yaws(count: int) -> tuple[float, ...]:
@@ -24,24 +23,15 @@ def view_rays(
 
     A yaw of 0 looks from +Z; a growing one turns the camera about Y towards +X.
     """
-    right, up, towards = _axes(yaw).to(centre)
-    steps = HALF * (2 * torch.arange(size).to(centre) + 1 - size) / size
-    grid = steps[None, :, None] * right - steps[:, None, None] * up
-    origins = centre + _BACK * towards + grid.reshape(-1, 3)
-    return origins, -towards.expand_as(origins).contiguous()
+    origins, directions = orthographic_view(centre, yaw, HALF, size, size).rays()
+    return origins.reshape(-1, 3), directions.reshape(-1, 3).contiguous()
 
 
 def to_view(normals: Float[Tensor, "*point 3"], yaw: float) -> Float[Tensor, "*point 3"]:
     """Directions in the camera's frame: x right, y up, z towards the viewer."""
-    return normals @ _axes(yaw).to(normals).T
+    return normals @ level_axes(yaw).to(normals).T
 
 
 def from_view(normals: Float[Tensor, "*point 3"], yaw: float) -> Float[Tensor, "*point 3"]:
     """Directions in the world from those in the camera's frame."""
-    return normals @ _axes(yaw).to(normals)
-
-
-def _axes(yaw: float) -> Float[Tensor, "3 3"]:
-    """The camera's axes right, up and towards the viewer, in rows."""
-    sine, cosine = math.sin(yaw), math.cos(yaw)
-    return torch.tensor([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
+    return normals @ level_axes(yaw).to(normals)

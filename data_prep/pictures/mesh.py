@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from body_models.errors import InputError
 from data_prep.camera import Camera, look_at
+from data_prep.pictures.face_colours import FaceColours
 from data_prep.pictures.ground import contact_shadow
 from data_prep.surface import Surface
 
@@ -24,6 +25,8 @@ LIGHTS = (
     ((0.85, 0.1, 0.45), 0.2, (0.93, 0.96, 1.0)),  # fill
     ((0.3, 0.55, -0.8), 0.5, (1.0, 1.0, 1.0)),  # rim
 )
+LIT = ("camera", "world", "none")
+"""Where the lamps stand."""
 SKY, FLOOR = (0.24, 0.25, 0.27), (0.08, 0.075, 0.07)
 
 
@@ -49,31 +52,36 @@ def render_mesh(
     vertices: Float[Tensor, "vertex 3"],
     faces: Int[Tensor, "face 3"],
     camera: Camera,
-    colors: Float[Tensor, "vertex 3"] | None = None,
+    colors: Float[Tensor, "vertex 3"] | FaceColours | None = None,
     style: str = "shaded",
     supersampling: int = 1,
     ground: bool = False,
+    light: str = "camera",
 ) -> RenderedImage:
     """Render a mesh (metres, world space); see `render_surface`."""
-    return render_surface(Surface(vertices, faces), camera, colors, style, supersampling, ground)
+    return render_surface(Surface(vertices, faces), camera, colors, style, supersampling, ground, light)
 
 
 def render_surface(
     surface: Surface,
     camera: Camera,
-    colors: Float[Tensor, "vertex 3"] | None = None,
+    colors: Float[Tensor, "vertex 3"] | FaceColours | None = None,
     style: str = "shaded",
     supersampling: int = 1,
     ground: bool = False,
+    light: str = "camera",
 ) -> RenderedImage:
-    """Render a surface with linear vertex colours, or clay without, lit from the camera's side.
+    """Render a surface with linear vertex colours, or clay without.
 
-    Style "normal" shows the normals in the camera's frame (x right, y up, z to the viewer) as colours. Supersampling
-    takes that many rays along each side of a pixel. `ground` darkens a floor at the mesh's lowest point around what
-    touches it. Raises InputError for an unknown style or a supersampling that is not 1 to 8.
+    The lamps move with the camera or stand still in the "world", about who faces +Z; with "none", colours are shown as
+    they are. Style "normal" shows the normals in the camera's frame (x right, y up, z to the viewer) as colours.
+    Supersampling takes that many rays along each side of a pixel. `ground` darkens a floor at the mesh's lowest point
+    around what touches it. Raises InputError for an unknown style or light, or a supersampling that is not 1 to 8.
     """
     if style not in ("shaded", "normal"):
         raise InputError(f"Unknown render style '{style}'; use 'shaded' or 'normal'.")
+    if light not in LIT:
+        raise InputError(f"Unknown light '{light}'; use {', '.join(LIT)}.")
     if not 1 <= supersampling <= 8:
         raise InputError(f"Supersampling {supersampling} is not in 1 to 8; use 1 for speed or 2 for smooth edges.")
     fine = camera.to(surface.device).resized(camera.width * supersampling, camera.height * supersampling)
@@ -89,9 +97,11 @@ def render_surface(
         shown = srgb_to_linear((normals @ upright.T + 1) / 2)
     else:
         albedo = torch.tensor(CLAY, device=surface.device).expand_as(normals)
-        if colors is not None:
+        if isinstance(colors, FaceColours):
+            albedo = colors.at(face, barycentric)
+        elif colors is not None:
             albedo = surface.interpolate(colors.to(surface.vertices), face, barycentric)
-        shown = albedo * _light(normals, upright) + _gloss(normals, toward, upright)
+        shown = albedo if light == "none" else _lit(albedo, normals, toward, upright, light)
     rgb = torch.full_like(directions, BACKGROUND)
     if ground:
         rgb[~seen] *= contact_shadow(surface.vertices, origins[~seen], directions[~seen])[:, None]
@@ -99,7 +109,23 @@ def render_surface(
     depth = hits.distance * (directions @ fine.camera_from_world[2, :3].float())
     world_normals = torch.zeros_like(directions)
     world_normals[seen] = normals
-    return _average(rgb, seen, depth, world_normals, camera, supersampling)
+    shape = (fine.height, fine.width)
+    whole = RenderedImage(
+        rgb.reshape(*shape, 3), seen.float().reshape(shape), depth.reshape(shape), world_normals.reshape(*shape, 3)
+    )
+    return merged(whole, supersampling)
+
+
+def merged(image: RenderedImage, rays: int) -> RenderedImage:
+    """A picture with one pixel for each `rays` x `rays` of the given one: mean colour and normal, nearest depth."""
+    height, width = image.mask.shape
+    shape = (height // rays, rays, width // rays, rays)
+    return RenderedImage(
+        image.rgb.reshape(*shape, 3).mean(dim=(1, 3)),
+        image.mask.reshape(shape).mean(dim=(1, 3)),
+        image.depth.reshape(shape).amin(dim=(1, 3)),
+        normalize(image.normal.reshape(*shape, 3).mean(dim=(1, 3)), dim=-1),
+    )
 
 
 def frame_camera(
@@ -151,6 +177,17 @@ def srgb_to_linear(color: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
 
 
+def _lit(
+    albedo: Float[Tensor, "ray 3"],
+    normals: Float[Tensor, "ray 3"],
+    toward: Float[Tensor, "ray 3"],
+    upright: Float[Tensor, "3 3"],
+    light: str,
+) -> Float[Tensor, "ray 3"]:
+    lamps = upright if light == "camera" else torch.eye(3).to(upright)
+    return albedo * _light(normals, lamps) + _gloss(normals, toward, lamps)
+
+
 def _light(normals: Float[Tensor, "ray 3"], upright: Float[Tensor, "3 3"]) -> Float[Tensor, "ray 3"]:
     """Diffuse light: sky to floor by the world's up, and lamps softened past the terminator."""
     sky, floor = torch.tensor(SKY).to(normals), torch.tensor(FLOOR).to(normals)
@@ -170,21 +207,3 @@ def _gloss(
     highlight = (normals * normalize(toward + key, dim=-1)).sum(-1).clamp_min(0) ** 24
     edge = (1 - (normals * toward).sum(-1).clamp(0, 1)) ** 4
     return (0.05 * highlight + 0.08 * edge)[:, None]
-
-
-def _average(
-    rgb: Float[Tensor, "ray 3"],
-    seen: Bool[Tensor, "ray"],
-    depth: Float[Tensor, "ray"],
-    normals: Float[Tensor, "ray 3"],
-    camera: Camera,
-    supersampling: int,
-) -> RenderedImage:
-    """Merge the rays of each pixel: mean colour and normal, nearest depth."""
-    shape = (camera.height, supersampling, camera.width, supersampling)
-    return RenderedImage(
-        rgb.reshape(*shape, 3).mean(dim=(1, 3)),
-        seen.float().reshape(shape).mean(dim=(1, 3)),
-        depth.reshape(shape).amin(dim=(1, 3)),
-        normalize(normals.reshape(*shape, 3).mean(dim=(1, 3)), dim=-1),
-    )

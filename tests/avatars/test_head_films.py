@@ -61,10 +61,14 @@ def test_exact_frames_resemble_those_of_the_mesh(head, tmp_path):
     assert abs(frames[0] - frames[1]).mean() < 6
 
 
-def test_smooth_edges_are_means_of_finer_pictures(head):
-    from avatars.export.head_animation import _bytes
-
-    assert _bytes(torch.tensor([[[0.0] * 3, [1.0] * 3], [[0.0] * 3, [1.0] * 3]]), 2).tolist() == [[[188, 188, 188]]]
+def test_another_field_of_view_keeps_the_head_as_large_as_it_was(head):
+    rest = resting_head(head)
+    middle = head_middles(head, rest.rotation[None], rest.translation[None])[0]
+    usual, flat = head_camera(head, 100, View(yaw=20)), head_camera(head, 100, View(yaw=20, fov=5.0))
+    assert float(flat.intrinsics[1, 1]) == pytest.approx(50 / math.tan(math.radians(2.5)), rel=1e-4)
+    assert torch.allclose(usual.project(middle)[0], flat.project(middle)[0], atol=1e-2)
+    sizes = [camera.intrinsics[1, 1] / camera.project(middle)[1] for camera in (usual, flat)]
+    assert float(sizes[0] / sizes[1]) == pytest.approx(1.0, rel=1e-4)
 
 
 def test_the_camera_goes_around_the_head(head):

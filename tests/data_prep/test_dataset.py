@@ -12,7 +12,9 @@ from body_models.body import Body
 from body_models.errors import InputError
 from body_models.skeleton import Skeleton
 from data_prep.dataset import ScanDataset, is_complete, read_dataset, write_dataset
+from data_prep.paint import PaintedPoints
 from data_prep.scans import Scan
+from data_prep.tensor_files import write_tensors
 
 REMEDY = "delete the folder and run `avatars fit-scans` again"
 
@@ -53,6 +55,37 @@ def dataset_of(*names: str, seed: int = 0) -> ScanDataset:
 def written(tmp_path) -> Path:
     write_dataset(dataset_of("pose_0", "pose_1"), tmp_path / "alice")
     return tmp_path / "alice"
+
+
+def coloured() -> ScanDataset:
+    dataset = dataset_of("pose_0", "pose_1")
+    random = np.random.default_rng(0)
+    colours = PaintedPoints(
+        random.random((7, 3)).astype(np.float32), random.integers(256, size=(7, 3)).astype(np.uint8)
+    )
+    return replace(dataset, scans=[dataset.scans[0], replace(dataset.scans[1], colours=colours)])
+
+
+def test_colours_come_back_and_go_with_their_scans(tmp_path):
+    dataset = coloured()
+    write_dataset(dataset, tmp_path / "alice")
+    first, second = read_dataset(tmp_path / "alice").scans
+    assert first.colours is None
+    np.testing.assert_array_equal(second.colours.points, dataset.scans[1].colours.points)
+    np.testing.assert_array_equal(second.colours.coded, dataset.scans[1].colours.coded)
+    write_dataset(dataset_of("pose_0"), tmp_path / "alice")
+    assert not list((tmp_path / "alice/colours").iterdir())
+
+
+def test_damaged_colours_are_named(tmp_path):
+    write_dataset(coloured(), tmp_path / "alice")
+    (file,) = (tmp_path / "alice/colours").iterdir()
+    write_tensors(file, {"points": torch.zeros(7, 3), "coded": torch.zeros(7, 3)})
+    with pytest.raises(InputError, match="coded"):
+        read_dataset(tmp_path / "alice")
+    file.unlink()
+    with pytest.raises(InputError, match="missing"):
+        read_dataset(tmp_path / "alice")
 
 
 def edit(folder: Path, **changes: object) -> None:

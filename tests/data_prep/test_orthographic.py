@@ -5,17 +5,31 @@ import math
 import pytest
 import torch
 
-from avatars.render import OrthographicCamera, orthographic_view
 from body_models import InputError
-from data_prep.people.views import HALF, view_rays
+from data_prep.orthographic import BACK, OrthographicCamera, orthographic_view
+from data_prep.people.views import HALF, from_view, to_view
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7, -2.0])
-def test_views_are_those_of_the_datasets_maps(yaw):
+def test_rays_look_level_from_the_yaw_with_rows_downwards(yaw):
     centre = torch.tensor([0.3, 0.9, -0.2])
-    rays = orthographic_view(centre, yaw, HALF, 12, 12).rays()
-    for mine, theirs in zip(rays, view_rays(centre, yaw, 12), strict=True):
-        assert torch.allclose(mine.reshape(-1, 3), theirs, atol=1e-5)
+    origins, directions = orthographic_view(centre, yaw, HALF, 12, 12).rays()
+    towards = torch.tensor([math.sin(yaw), 0.0, math.cos(yaw)])
+    right = torch.tensor([math.cos(yaw), 0.0, -math.sin(yaw)])
+    assert torch.allclose(directions, -towards.expand_as(directions), atol=1e-6)
+    offsets = origins - centre
+    assert torch.allclose(offsets @ towards, torch.full((12, 12), BACK * HALF), atol=1e-5)
+    steps = HALF * (2 * torch.arange(12) + 1 - 12) / 12
+    assert torch.allclose(offsets @ right, steps.expand(12, 12), atol=1e-5)
+    assert torch.allclose(-offsets[..., 1], steps[:, None].expand(12, 12), atol=1e-5)
+
+
+@pytest.mark.parametrize("yaw", [0.0, 1.1])
+def test_directions_in_a_view_are_along_its_axes(yaw):
+    camera = orthographic_view(torch.zeros(3), yaw, HALF, 3, 3)
+    right, down, forward = camera.camera_from_world[:3, :3]
+    assert torch.allclose(to_view(torch.stack([right, -down, -forward]), yaw), torch.eye(3), atol=1e-6)
+    assert torch.allclose(from_view(torch.eye(3), yaw), torch.stack([right, -down, -forward]), atol=1e-6)
 
 
 def test_a_wide_picture_has_square_pixels_about_its_middle():

@@ -114,13 +114,21 @@ def test_train_and_test_differ(model, person):
     assert gap.amax(dim=-1).min() > np.deg2rad(25)  # some joint is far from each frame of the training
 
 
+def test_parts_have_colours_of_their_own(person):
+    means = torch.stack([person.colours[person.part == part].float().mean(0) for part in Part])
+    assert (torch.cdist(means, means) + 1000 * torch.eye(len(means))).min() > 25
+    skin = means[Part.SKIN]
+    assert skin[0] > skin[1] > skin[2]
+
+
 def test_files_round_trip(written):
     folder, sequences = written
     for split, sequence in sequences.items():
         paths = sorted((folder / split).glob("scan_*.ply"))
         assert [path.name for path in paths] == [f"scan_{i:03d}.ply" for i in range(len(sequence.meshes))]
-        for path, (vertices, faces) in zip(paths, sequence.meshes, strict=True):
+        for path, (vertices, faces), colours in zip(paths, sequence.meshes, sequence.colours, strict=True):
             mesh = trimesh.load(path, process=False)
+            np.testing.assert_array_equal(mesh.visual.vertex_colors[:, :3], colours.numpy())
             np.testing.assert_array_equal(mesh.vertices.astype(np.float32), vertices.numpy())
             np.testing.assert_array_equal(mesh.faces, faces.numpy())
         poses = load_poses(folder / split / "poses.npz")

@@ -15,6 +15,7 @@ from avatars.metrics import iou
 from avatars.models import load
 from body_models import InputError, load_poses, write_amass
 from data_prep.dataset import read_dataset
+from data_prep.pictures.mesh import linear_to_srgb
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import label_points, sample_uniform
 from data_prep.scans import load_scans
@@ -36,7 +37,8 @@ def fit(scans: Path, out: Path, **settings):
 
 
 def tensors(avatar):
-    return avatar.model.state_dict() | {"its poses": avatar.poses, "its translations": avatar.translations}
+    colours = {f"colour {name}": value for name, value in avatar.colour.state_dict().items()}
+    return avatar.model.state_dict() | {"its poses": avatar.poses, "its translations": avatar.translations} | colours
 
 
 def same(first, second):
@@ -70,6 +72,15 @@ def test_training_poses_look_like_the_scans(whole, scans):
         points = sample_uniform(surface, 20_000, torch.Generator().manual_seed(number))
         predicted = stored.training_pose(number).occupancy(points) > 0
         assert iou(predicted, label_points(surface, points).occupied) > 0.9
+
+
+def test_training_poses_have_the_colours_of_the_scans(whole, scans):
+    stored = load(whole[1])
+    for number, scan in enumerate(load_scans(scans / "train", colours=6000).scans):
+        points = torch.from_numpy(scan.colours.points)
+        shown = linear_to_srgb(stored.training_pose(number).colours(points))
+        off = (shown - torch.from_numpy(scan.colours.coded) / 255).abs().mean(1)
+        assert float(off.median()) < 0.08  # cells of two centimetres, stripes of four and a half
 
 
 def test_resume_with_nothing_to_resume_starts(whole, scans, tmp_path):

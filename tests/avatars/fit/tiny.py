@@ -28,6 +28,7 @@ pool: 4000
 points: 300
 rates: {features: 1.0e-2}
 snarf: {base_spacing: 0.03, weight_spacing: 0.06, feature_spacings: [0.12]}
+colours: {samples: 30000, spacing: 0.02, part_spacing: 0.01}
 """
 
 

@@ -15,9 +15,9 @@ from avatars.fields.normals import fuse_normals
 from avatars.models.gdna import posed_normals
 from avatars.models.person import Person
 from avatars.models.person_picture import view_normals
-from avatars.render import orthographic_view
 from body_models import InputError
 from data_prep.camera import look_at
+from data_prep.orthographic import orthographic_view
 from data_prep.surface import Surface
 from tests.avatars.small_body import small_body, small_poses
 from tests.avatars.small_prior import small_prior

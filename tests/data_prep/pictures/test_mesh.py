@@ -6,8 +6,8 @@ import trimesh
 
 from body_models.errors import InputError
 from data_prep.camera import look_at
-from data_prep.pictures import frame_camera, render_mesh, render_surface
-from data_prep.pictures.mesh import BACKGROUND, linear_to_srgb, srgb_to_linear
+from data_prep.pictures import RenderedImage, frame_camera, render_mesh, render_surface
+from data_prep.pictures.mesh import BACKGROUND, CLAY, LIT, linear_to_srgb, merged, srgb_to_linear
 from data_prep.surface import Surface
 
 UP = torch.tensor([0.0, 1.0, 0.0])
@@ -130,3 +130,27 @@ def test_bad_requests_teach():
         frame_camera(torch.zeros(3), torch.ones(3), elevation=math.pi / 2)
     with pytest.raises(InputError, match="with a size"):
         frame_camera(torch.ones(3), torch.ones(3))
+
+
+def test_merged_pixels_are_means_of_finer_ones():
+    rgb = torch.tensor([[[0.0] * 3, [1.0] * 3], [[0.0] * 3, [1.0] * 3]])
+    normal = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    depth = torch.tensor([[torch.inf, 2.0], [torch.inf, 3.0]])
+    image = merged(RenderedImage(rgb, (rgb[..., 0] > 0).float(), depth, normal), 2)
+    assert image.to_uint8().tolist() == [[[188, 188, 188]]]
+    assert image.mask.tolist() == [[0.5]]
+    assert image.depth.tolist() == [[2.0]]
+    assert torch.allclose(image.normal, torch.tensor([0.0, 0.5**0.5, 0.5**0.5]))
+
+
+def test_lamps_move_with_the_camera_or_stand_still():
+    surface = Surface(*ball())
+    lower, upper = surface.vertices.amin(0), surface.vertices.amax(0)
+    front, back = (frame_camera(lower, upper, azimuth, 0.0, 40, 40) for azimuth in (0.0, math.pi))
+    seen = {light: [render_surface(surface, c, light=light).rgb for c in (front, back)] for light in LIT}
+    assert torch.allclose(*seen["camera"], atol=0.02)
+    assert torch.allclose(seen["world"][0], seen["camera"][0], atol=1e-4)
+    assert float((seen["world"][0] - seen["world"][1]).abs().max()) > 0.1
+    assert torch.allclose(seen["none"][1][20, 20], torch.tensor(CLAY))
+    with pytest.raises(InputError, match="camera, world, none"):
+        render_surface(surface, front, light="sun")
