@@ -1,4 +1,4 @@
-"""The whole path on an input that needs no download: scans of a clothed person, an avatar, a film, a report.
+"""The whole path on an input that needs no download: scans of a clothed person, an avatar, a film, a rigged file.
 
 Run by `make demo`. The scans are synthetic: the free body, dressed and posed by `data_prep.synthetic`. Their exact
 poses are given to the fit (`--poses`); raw scans without poses go through registration and need only the folder.
@@ -12,6 +12,7 @@ import tyro
 from demo_clock import Clock
 from demo_pictures import fitted_sheet, held_out_sheet
 from demo_report import Report, write_report
+from demo_rig import write_rigged
 from demo_walk import make_walk
 from rich.console import Console
 
@@ -25,7 +26,7 @@ STEPS = (
     "Fit the avatar",
     "Measure it on unseen poses",
     "Film it in a motion it never saw",
-    "Export meshes",
+    "Export it: rigged for other programs, and as meshes",
     "Pictures and report",
 )
 
@@ -74,6 +75,8 @@ def run(demo: Demo) -> Path:
         resolution = 96 if demo.quick else 256
         avatars.export(avatar, demo.out / "pose.ply", pose=1, resolution=resolution)
         avatars.export(avatar, demo.out / "walking.glb", motion=walk, frame=4, resolution=resolution)
+        rigged = write_rigged(avatar, demo.out / "avatar.glb", walk, demo.quick)
+        clock.console.print(f"{rigged.path}: {rigged.told}", highlight=False, soft_wrap=True)
         clock.console.print(f"{demo.out / 'pose.ply'}, {demo.out / 'walking.glb'}", highlight=False)
     with clock.step(STEPS[5]), clock.console.status("Rendering"):
         truth = load_poses(scans / "train" / "poses.npz").motion
@@ -83,14 +86,16 @@ def run(demo: Demo) -> Path:
             "fitted": fitted_sheet(avatar, [(train[i], truth.rotations[i], truth.translations[i]) for i in shown]),
             "held_out": held_out_sheet(avatar, test, found),
         }
-    report = Report(demo.out, demo.seed, clock.seconds, found, sheets, size.train_frames, size.noise_mm)
+    report = Report(demo.out, demo.seed, clock.seconds, found, sheets, size.train_frames, size.noise_mm, rigged)
     return write_report(report)
 
 
 if __name__ == "__main__":
     try:
         page = run(tyro.cli(Demo))
-        print(f"Report: {page}\nVideo:  {page.parent / 'walk.mp4'}\nAvatar: {page.parent / 'person.avatar'}")
+        place = page.parent
+        print(f"Report: {page}\nVideo:  {place / 'walk.mp4'}\nAvatar: {place / 'person.avatar'}")
+        print(f"Rigged: {place / 'avatar.glb'} (textured, with the walk; for Blender, three.js, game engines)")
     except InputError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

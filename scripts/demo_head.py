@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tyro
 from demo_clock import Clock
+from demo_rig import write_rigged
 from rich.console import Console
 
 import avatars
@@ -26,7 +27,7 @@ STEPS = (
     "Fit the avatar",
     "Compare it with the end of the film, which it never saw",
     "Drive it with another person's faces",
-    "Export a mesh",
+    "Export it, rigged and driven, for other programs",
 )
 QUICK_PRESET = """
 steps: 4
@@ -45,7 +46,7 @@ imavatar:
 
 @dataclass(frozen=True)
 class Demo:
-    """Make a film, prepare it, fit a head to it, measure, animate and export the head."""
+    """Make a film, prepare it, fit a head to it, measure, animate and export the head, rigged."""
 
     out: Path = Path("demo_head")
     """Folder for all results; an earlier demo's are replaced."""
@@ -82,7 +83,8 @@ def run(demo: Demo) -> Path:
         driver = make_talking_head(demo.seed + 1, 25 if demo.quick else 120, 32, 32, "strong")
         avatars.animate(avatar, acted(driver), demo.out / "driven.mp4", view)
     with clock.step(STEPS[5]):
-        avatars.export(avatar, demo.out / "head.glb", pose=0, resolution=96 if demo.quick else 256)
+        rigged = write_rigged(avatar, demo.out / "head.glb", acted(driver), demo.quick)
+        clock.console.print(f"{rigged.path}: {rigged.told}", highlight=False, soft_wrap=True)
     return demo.out / "held_out" / "sheet.png"
 
 
@@ -112,7 +114,7 @@ if __name__ == "__main__":
         place = sheet.parents[1]
         print(f"Pictures: {sheet} (film, avatar, normals; frames the fit never saw)")
         print(f"Tracking: {place / 'tracked' / 'summary.html'}\nDriven:   {place / 'driven.mp4'}")
-        print(f"Mesh:     {place / 'head.glb'}\nAvatar:   {place / 'head.avatar'}")
+        print(f"Rigged:   {place / 'head.glb'} (expressions as morph targets, driven)\nAvatar:   {place / 'head.avatar'}")
     except InputError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

@@ -73,6 +73,8 @@ class Render:
     """The implicit surface itself, by root finding, instead of the skinned mesh: seconds a picture."""
     resolution: int = 192
     """Cells along the longest side when the surface is extracted."""
+    clay: bool = False
+    """Bodies: show plain clay where the avatar has colours."""
 
     def run(self) -> str:
         """Make the pictures, and say where they are."""
@@ -108,6 +110,7 @@ class Render:
             end=self.end,
             exact=self.exact,
             resolution=self.resolution,
+            colours=not self.clay,
         )
 
     def _check(self) -> None:

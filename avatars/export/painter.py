@@ -5,14 +5,15 @@ from dataclasses import replace
 import torch
 
 from avatars.export.crop import crop_around
-from avatars.export.render_options import RenderOptions
-from avatars.export.shapes import shape_of
+from avatars.export.render_options import RGB, RenderOptions
+from avatars.meshing import TriangleMesh
 from avatars.models.avatar import PosedAvatar
 from avatars.models.head_avatar import PosedHead
 from avatars.models.nerface_avatar import PosedNerface
 from body_models import InputError
 from data_prep.camera import Camera
 from data_prep.pictures import RenderedImage, render_surface
+from data_prep.pictures.face_colours import FaceColours
 from data_prep.pictures.mesh import BACKGROUND, linear_to_srgb, merged, srgb_to_linear
 from data_prep.surface import Surface
 
@@ -24,7 +25,7 @@ class Painter:
         self.options = options
         self._posed: PosedAvatar | None = None
         self._surface: Surface | None = None
-        self._colours: torch.Tensor | None = None
+        self._colours: torch.Tensor | FaceColours | None = None
 
     def picture(self, posed: PosedAvatar | PosedHead, camera: Camera) -> RenderedImage:
         """What a camera sees; colours are the figure's alone (linear), zero where it is not."""
@@ -54,14 +55,21 @@ class Painter:
     def _surface_of(self, posed: PosedAvatar) -> Surface:
         resolution, exact = self.options.resolution, self.options.exact
         if self._surface is None or (exact and posed is not self._posed):
-            shape = shape_of(posed, resolution, exact)
-            if shape.colours is None and self.options.light == "none":
-                raise InputError("This avatar has no colours, so without light nothing is seen; leave --light away.")
-            self._surface, self._colours = Surface(shape.mesh.vertices, shape.mesh.faces), shape.colours
+            mesh = posed.mesh(resolution, exact)
+            self._surface, self._colours = Surface(mesh.vertices, mesh.faces), self._colours_of(posed, mesh)
         elif posed is not self._posed:
             self._surface.update(posed.mesh(resolution, exact=False).vertices)
         self._posed = posed
         return self._surface
+
+    def _colours_of(self, posed: PosedAvatar, mesh: TriangleMesh) -> torch.Tensor | FaceColours | None:
+        """Of the vertices of an exact surface; within the faces of a skinned one, which is finer."""
+        options = self.options
+        if options.light == "none" and posed.avatar.colour is None:
+            raise InputError("This avatar has no colours, so without light nothing is seen; leave --light away.")
+        if not options.colours or RGB not in options.maps:
+            return None
+        return posed.colours(mesh.vertices) if options.exact else posed.avatar.face_colours(options.resolution)
 
 
 def _alone(image: RenderedImage, background: float) -> RenderedImage:

@@ -49,6 +49,8 @@ class RenderOptions:
     """Cells along the longest side when the surface is extracted."""
     supersampling: int = 2
     """Rays along each side of a pixel; 1 is faster, 2 has smooth edges."""
+    colours: bool = True
+    """Show a body's colours where it has some; otherwise clay."""
 
     def __post_init__(self) -> None:
         for name in self.maps:
@@ -67,6 +69,8 @@ class RenderOptions:
             raise InputError(f"A resolution of {self.resolution} is not in 16 to 1024; 192 is usual.")
         if not 1 <= self.supersampling <= 8:
             raise InputError(f"{self.supersampling} rays along a pixel's side are not in 1 to 8; use 1 or 2.")
+        if self.light == "none" and not self.colours:
+            raise InputError("Clay without light shows nothing: leave --clay or --light none away.")
         check_size(self.size)
         check_span(self.start, self.end)
         self._check_turn()

@@ -1,4 +1,4 @@
-"""From a few scans of a person, or a depth picture, to an avatar by way of a prior: read, register, fit, tune."""
+"""From a few scans of a person, or a depth picture, to an avatar by way of a prior: read, register, fit, tune, paint."""
 
 import dataclasses
 import json
@@ -10,14 +10,14 @@ import torch
 
 from avatars.export.people import PeopleOptions, prior_mark, write_person
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
-from avatars.fit.options import check_seed
+from avatars.fit.options import ColourOptions, check_seed
 from avatars.fit.prior_fit import PriorFit, body_model_of, fit_to_prior
 from avatars.fit.prior_fit_depth import read_depth
 from avatars.fit.prior_fit_options import PriorFitOptions
 from avatars.fit.prior_fit_points import SeenScan
 from avatars.fit.prior_fit_tuning import Posed, tuning_method
 from avatars.fit.progress import Progress
-from avatars.fit.scans import Finder, registered
+from avatars.fit.scans import Finder, painted, registered
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models import Avatar, AvatarInfo, save
 from avatars.models.prior_file import load_prior
@@ -80,6 +80,7 @@ def fit_scans_to_prior(
     prior: Path | None = None,
     finetune: bool = True,
     options: PriorFitOptions | None = None,
+    colours: ColourOptions | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -87,12 +88,13 @@ def fit_scans_to_prior(
 ) -> Avatar:
     """Fit a prior's codes, build and poses to a few scans, whole or in part, and write the person's avatar to `out`.
 
-    The codes go to a .person.json beside it. `finetune` then fits the avatar itself to what was scanned. The prior
-    that comes with the package is used unless another is given. Work goes on in `<out>.work`, from which `resume`
-    continues. Raises InputError for input that cannot be used, and before the long work for a place that cannot be
+    The codes go to a .person.json beside it. `finetune` then fits the avatar itself to what was scanned. Colours of the
+    scans become the avatar's; what no scan shows takes on what lies around it. The prior that comes with the package is
+    used unless another is given. Work goes on in `<out>.work`, from which `resume` continues. Raises InputError for input that cannot be used, and before the long work for a place that cannot be
     written.
     """
     out, options, started = Path(out), options or PriorFitOptions(), time.monotonic()
+    colours = colours or ColourOptions()
     check_out(out)
     check_seed(seed)
     people = load_prior(prior, make_fabric(device).device)
@@ -100,7 +102,7 @@ def fit_scans_to_prior(
     work = out.with_name(out.name + ".work")
     job = _job(source, options, seed, mark, finetune)
     continuing = check_work(work, job, resume)
-    loaded = _load(source)
+    loaded = _load(source, colours.samples)
     if not continuing:
         start_work(work, job)
     with Progress(quiet) as progress:
@@ -115,6 +117,7 @@ def fit_scans_to_prior(
         avatar = _avatar(fit, AvatarInfo(dataset.names, dataset.body_model, notes))
         if finetune:
             avatar = _tuned(avatar, fit, seen, options, seed, work, resume, progress)
+        avatar.colour = painted(avatar, [one.scan for one in seen], colours, progress)
         stem = codes_file(out).with_suffix("")
         write_person(fit.person, fit.person.body(RESOLUTION), stem, PeopleOptions(()), mark)
         save(avatar, out)
@@ -157,7 +160,7 @@ def _job(source: PriorSource, options: PriorFitOptions, seed: int, mark: str, fi
     return Job(str(source.path), poses, "prior", seed, options.steps, source.unit, source.up, kept)
 
 
-def _load(source: PriorSource) -> _Loaded:
+def _load(source: PriorSource, colours: int) -> _Loaded:
     """The scans; a poses file that cannot be read is found out too."""
     if source.camera is not None:
         picture = read_depth(source.path, source.camera, source.normals)
@@ -165,7 +168,7 @@ def _load(source: PriorSource) -> _Loaded:
         return _Loaded(ScanFolder([picture.scan], [], []), {picture.scan.name: seen})
     if source.poses is not None:
         load_poses(source.poses)
-    folder = load_scans(source.path, source.unit, source.up)
+    folder = load_scans(source.path, source.unit, source.up, colours=colours)
     return _Loaded(folder, {scan.name: SeenScan(scan, source.partial or _is_open(scan)) for scan in folder.scans})
 
 

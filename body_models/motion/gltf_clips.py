@@ -19,6 +19,8 @@ from body_models.skeleton import Skeleton
 
 _log = logging.getLogger(__name__)
 
+UNTURNED_REST = "restIsUnturned"
+"""True in the `extras` of a skin whose rest is not the pose it is bound in, but the one in which no joint is turned."""
 _USUAL_RATE, _FASTEST_RATE = 30.0, 240.0
 _EVEN = 0.02
 """Keys farther from a steady rate than this part of a step make the clip sampled at the usual rate."""
@@ -31,9 +33,9 @@ _CENTIMETRES = (50.0, 300.0)
 def load_gltf_clip(path: str | Path, clip: str | int | None = None, frame_rate: float | None = None) -> Motion:
     """Read a clip of the largest skin by name or number (metres, Y up, facing +Z at rest); by default the first.
 
-    Rest rotations are those of the bind pose, bone lengths the clip's own; nodes between joints are folded in. Steady
-    keys give the frame rate, uneven ones are sampled at 30 frames a second. Animated morph targets become the
-    expression. Raises InputError for an unknown clip, a file without clips or skin, and damaged files.
+    Rest rotations are those of the bind pose, or none where the skin says so (`UNTURNED_REST`, as in our own files);
+    bone lengths are the clip's own; nodes between joints are folded in. Steady keys give the frame rate, uneven ones
+    are sampled at 30 frames a second. Animated morph targets become the expression. Raises InputError for an unknown clip, a file without clips or skin, and damaged files.
     """
     path = Path(path)
     document = Document(path)
@@ -151,10 +153,13 @@ def _rotations(path: Path, transforms: Float[np.ndarray, "*frame bone 4 4"]) -> 
 def _rest(
     path: Path, document: Document, skin: pygltflib.Skin, joints: list[int]
 ) -> tuple[Float[np.ndarray, "bone 3 3"], Float[np.ndarray, "3"]]:
-    """World rotation of each joint in the bind pose, and the root's place in the nodes' own pose."""
+    """World rotation of each joint at rest, and the root's place in the nodes' own pose."""
     still = world_transforms(document, {})
     rest = still[joints]
-    if skin.inverseBindMatrices is not None:
+    if isinstance(skin.extras, dict) and skin.extras.get(UNTURNED_REST) is True:
+        above = document.parents.get(joints[0])
+        rest = np.broadcast_to(np.eye(4) if above is None else still[above], rest.shape)
+    elif skin.inverseBindMatrices is not None:
         carriers = [i for i, node in enumerate(document.gltf.nodes) if node.skin is not None]
         same = [i for i in carriers if document.gltf.skins[document.gltf.nodes[i].skin] is skin]
         binds = document.accessor(skin.inverseBindMatrices)[: len(skin.joints)].reshape(-1, 4, 4).transpose(0, 2, 1)

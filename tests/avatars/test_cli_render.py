@@ -88,6 +88,7 @@ def test_a_head_in_its_video(files, tmp_path):
         (("--out", "a", "--up", "z"), "add --cameras"),
         (("--out", "a", "--views", "3"), "add --turntable"),
         (("--out", "a.png", "--size", "7"), "32 to 4096"),
+        (("--out", "a.png", "--light", "none", "--clay"), "Clay without light"),
         (("--out", "a.png", "--fov", "179"), "field of view"),
         (("--out", "a.png", "--cameras", "nowhere.json"), "No camera file 'nowhere.json'"),
         (

@@ -49,18 +49,23 @@ class Player:
 
 
 @contextmanager
-def three_player(model: Path, size: tuple[int, int] = (480, 640)) -> Iterator[Player]:
-    """Open a GLB in a page of three.js; skips the calling test where the browser, playwright or three are missing."""
+def three_player(model: Path, size: tuple[int, int] = (480, 640), as_vrm: bool = False) -> Iterator[Player]:
+    """Open a GLB in a page of three.js, or a VRM with pixiv's reader of these in it.
+
+    Skips the calling test where the browser, playwright or the npm packages are missing.
+    """
+    for package in ("three", *(["@pixiv/three-vrm"] if as_vrm else [])):
+        node_package(package)
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install '.[test]' gives playwright")
     program = browser_program()
-    with served(node_package("three"), model) as address, playwright.sync_playwright() as driver:
+    with served(model) as address, playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             messages: list[str] = []
             page.on("console", lambda said: messages.append(said.text) if said.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: messages.append(str(error)))
-            page.goto(f"{address}/page.html")
+            page.goto(f"{address}/{'vrm' if as_vrm else 'page'}.html")
             _wait(page, messages)
             yield Player(page, messages)
         finally:
@@ -84,18 +89,18 @@ def _wait(page, messages: list[str]) -> None:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files of the page, three.js under /three, and the model."""
+    """Files of the page, npm packages, and the model."""
 
-    def __init__(self, *given, three: Path, model: Path, **named) -> None:
-        self.three, self.model = three, model
+    def __init__(self, *given, model: Path, **named) -> None:
+        self.model = model
         super().__init__(*given, **named)
 
     def translate_path(self, path: str) -> str:
         path = path.split("?")[0]
         if path == "/model.glb":
             return str(self.model)
-        if path.startswith("/three/") and ".." not in path:
-            return str(self.three / path.removeprefix("/three/"))
+        if path.startswith("/node_modules/") and ".." not in path:
+            return str(HERE / path.removeprefix("/"))
         return str(HERE / Path(path).name)
 
     def guess_type(self, path) -> str:
@@ -106,9 +111,9 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(three: Path, model: Path) -> Iterator[str]:
+def served(model: Path) -> Iterator[str]:
     """Address of a local server on a free port for as long as the block runs."""
-    handler = functools.partial(_Handler, three=three, model=Path(model).resolve())
+    handler = functools.partial(_Handler, model=Path(model).resolve())
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

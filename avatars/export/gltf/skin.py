@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avatars.export.gltf.glb import Glb
 from avatars.export.rig import Rig
+from body_models.motion.gltf_clips import UNTURNED_REST
 from body_models.skeleton import invert_rigid, posed_from_rest, rigid, rotation_matrices
 
 INFLUENCES = 4
@@ -36,7 +37,9 @@ def add_skin(glb: Glb, rig: Rig, nodes: list[int]) -> int:
     """Index of a new skin of the bones' nodes, with the inverses of their transforms in the bind pose."""
     columns = invert_rigid(_world_from_bone(rig)).mT.flatten(1).float().numpy()
     binds = glb.accessor(columns)
-    glb.gltf.skins.append(pygltflib.Skin(name=rig.name, joints=nodes, skeleton=nodes[0], inverseBindMatrices=binds))
+    skin = pygltflib.Skin(name=rig.name, joints=nodes, skeleton=nodes[0], inverseBindMatrices=binds)
+    skin.extras = {UNTURNED_REST: True}
+    glb.gltf.skins.append(skin)
     return len(glb.gltf.skins) - 1
 
 

@@ -1,6 +1,7 @@
 """Write a rig as a GLB file that engines and modelling programs open: skin, morph targets, material and clips."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pygltflib
@@ -61,6 +62,8 @@ def _document(
     is_vrm: bool,
 ) -> Glb:
     glb, bound = Glb(tuple(notes)), standing_in_t(rig) if is_vrm else rig
+    if look is None or look.normal is None:
+        bound = replace(bound, tangents=None)
     pose = shown_pose(bound)
     bones = add_bones(glb, bound, names, pose)
     skin = add_skin(glb, bound, bones)

@@ -25,6 +25,7 @@ from data_prep.camera import Camera, look_at
 from data_prep.surface import Surface
 from data_prep.video_maps import read_normals
 from tests.avatars.head_drivers import acting_head
+from tests.avatars.models.test_colour_file import coloured
 from tests.avatars.small_avatar import small_avatar
 from tests.avatars.small_nerface import small_nerface
 
@@ -354,3 +355,27 @@ def test_what_fails_on_its_way_leaves_nothing(body, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="full"):
         render(body, tmp_path / "out", OPTIONS, cameras=tmp_path / "cameras.json", quiet=True)
     assert {path.name for path in tmp_path.iterdir()} == {"cameras.json"}
+
+
+def test_colours_are_looked_up_within_faces_and_clay_leaves_them_away(tmp_path):
+    avatar = coloured()
+    seen = {}
+    for name, options in (("colours", OPTIONS), ("clay", replace(OPTIONS, colours=False))):
+        render(avatar, tmp_path / f"{name}.png", options, quiet=True)
+        seen[name] = pixels(tmp_path / f"{name}.png")
+    assert (seen["colours"][..., 3] == seen["clay"][..., 3]).all()
+    bright = {name: picture[..., :3][picture[..., 3] > 0] for name, picture in seen.items()}
+    grey = {name: float((colour.max(1) - colour.min(1)).max()) for name, colour in bright.items()}
+    assert grey["clay"] < 40 < 60 < grey["colours"]
+    painter = Painter(replace(OPTIONS, light="none"))
+    camera = side_camera()
+    flat = painter.picture(avatar.training_pose(0), camera)
+    found = flat.mask == 1
+    points = (
+        camera.center
+        + (flat.depth / (camera.rays()[1] @ camera.camera_from_world[2, :3]))[..., None] * camera.rays()[1]
+    )
+    expected = avatar.training_pose(0).colours(points[found])
+    assert float((flat.rgb[found] - expected).abs().median()) < 0.02
+    with pytest.raises(InputError, match="Clay without light"):
+        replace(OPTIONS, light="none", colours=False)

@@ -1,0 +1,136 @@
+"""One avatar on the page: what it does, drawn by a thread of its own that never keeps the page waiting."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import viser
+from jaxtyping import Float
+from torch import Tensor
+
+from avatars.viewer.board import Board
+from avatars.viewer.clips import Clip
+from avatars.viewer.layers import Layers
+from avatars.viewer.models import Model
+from avatars.viewer.people import KnownPrior
+from avatars.viewer.state import OWN, PLAIN, Display, Stance
+from avatars.viewer.worker import LatestWorker
+
+Job = tuple[Model, Stance, Display]
+
+
+class Figure:
+    """An avatar with its stance and display; whoever changes these has it drawn anew, the latest state only."""
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        number: int,
+        model: Model,
+        board: Board,
+        tell: Callable[["Figure", object], None],
+        click: Callable[["Figure", viser.SceneNodePointerEvent], None],
+        display: Display | None = None,
+    ) -> None:
+        self._server, self._board, self._tell = server, board, tell
+        self.number, self.model = number, model
+        self.clip: Clip | None = None
+        self.prior: KnownPrior | None = None
+        self.stance = model.build.neutral
+        self.display = display or Display(colouring=OWN if model.build.has_colours else PLAIN)
+        self._lock = threading.Lock()
+        self.path = f"/avatars/{number}"
+        self.frame = server.scene.add_frame(self.path, show_axes=False)
+        self._label = server.scene.add_label(f"{self.path}/name", model.name, position=(0.0, 0.0, 0.5), visible=False)
+        self._layers = Layers(server, self.path, lambda event: click(self, event))
+        self._worker = LatestWorker[Job](self._draw, self._failed, f"figure {number}")
+        self.draws = 0
+        """How often it was drawn."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.model.name
+
+    @property
+    def visible(self) -> bool:
+        """Whether it is on the stage."""
+        return bool(self.frame.visible)
+
+    @visible.setter
+    def visible(self, visible: bool) -> None:
+        if visible != self.visible:
+            self.frame.visible = visible
+            self.redraw()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its name stands at its feet."""
+        return bool(self._label.visible)
+
+    @labelled.setter
+    def labelled(self, labelled: bool) -> None:
+        self._label.visible = labelled
+
+    def stand(self, stance: Stance, origin: object = None) -> None:
+        """Take a stance; `origin` is who asks, and is not told of it."""
+        with self._lock:
+            self.stance = stance
+        self.redraw()
+        self._tell(self, origin)
+
+    def change(self, origin: object = None, **changes: Any) -> None:
+        """Draw it in another way: fields of `Display`. Raises InputError for values that make no sense."""
+        with self._lock:
+            self.display = replace(self.display, **changes)
+        self.redraw()
+        self._tell(self, origin)
+
+    def become(self, model: Model) -> None:
+        """Be somebody else of the same skeleton, in the same stance, on the same ground."""
+        with self._lock:
+            lift = model.build.neutral.translation - self.model.build.neutral.translation
+            self.model, self.stance = model, self.stance.moved(self.stance.translation + lift)
+        self.redraw()
+        self._tell(self, None)
+
+    def redraw(self) -> None:
+        """Have it drawn as it is now; returns at once."""
+        if self.visible:
+            self._worker.ask((self.model, self.stance, self.display))
+
+    def place(self, across: float, along: float) -> None:
+        """Put it somewhere on the ground (metres)."""
+        self.frame.position = (across, 0.0, along)
+
+    def box(self) -> Float[Tensor, "2 3"]:
+        """Its lowest and highest corner where it stands by itself (metres)."""
+        own = self.model.box
+        return own + own.new_tensor([float(value) for value in self.frame.position])
+
+    def wait(self, seconds: float | int = 30.0) -> bool:
+        """Wait until it is drawn as it is; returns whether it was in that time."""
+        return self._worker.wait(seconds)
+
+    def halt(self) -> None:
+        """Draw no more."""
+        self._worker.stop()
+
+    def remove(self) -> None:
+        """Take it from the page; its empty frame stays, see `Layers`."""
+        self.halt()
+        self._worker.wait(5.0)
+        self._layers.remove()
+        self.frame.visible = False
+
+    def _draw(self, job: Job) -> None:
+        model, stance, display = job
+        if reason := model.slow(display):
+            self._board.busy(self.name, reason)
+        self._layers.draw(model.shown(stance, display), display)
+        self.draws += 1
+        self._board.done(self.name)
+
+    def _failed(self, error: Exception) -> None:
+        self._board.error(self.name, error)

@@ -1,0 +1,90 @@
+"""The clock that moves all avatars through their clips."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from avatars.viewer.figure import Figure
+
+RATE = 30.0
+"""Stances a second that are asked for."""
+TOLD_EVERY = 0.25
+"""Seconds between two messages of where the clock is."""
+
+
+class Player:
+    """Plays, pauses and scrubs; while nobody looks it stands still."""
+
+    def __init__(self, figures: Callable[[], Sequence[Figure]], watched: Callable[[], bool]) -> None:
+        self._figures, self._watched = figures, watched
+        self.seconds, self.speed = 0.0, 1.0
+        self.loop, self.in_place = True, False
+        self.listener: Callable[[], None] = lambda: None
+        self._running, self._stopped = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
+        self._thread.start()
+
+    @property
+    def playing(self) -> bool:
+        """Whether the clock runs."""
+        return self._running.is_set()
+
+    @property
+    def length(self) -> float:
+        """Seconds of the longest clip; 0 without any."""
+        return max((figure.clip.seconds for figure in self._figures() if figure.clip is not None), default=0.0)
+
+    def play(self) -> None:
+        """Go on; from the start where the end was reached."""
+        if self.length > 0:
+            self.seconds = 0.0 if self.seconds >= self.length else self.seconds
+            self._running.set()
+        self.listener()
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._running.clear()
+        self.listener()
+
+    def seek(self, seconds: float) -> None:
+        """Go to a time."""
+        self.seconds = min(max(seconds, 0.0), self.length)
+        self.show()
+
+    def show(self) -> None:
+        """Have all avatars stand as their clips say now."""
+        for figure in self._figures():
+            if figure.clip is not None and figure.visible:
+                figure.stand(figure.clip.stance(self.seconds, self.in_place), self)
+
+    def advance(self, elapsed: float) -> None:
+        """Let seconds go by."""
+        seconds, length = self.seconds + self.speed * elapsed, self.length
+        if seconds > length and not self.loop:
+            self._running.clear()
+        self.seconds = seconds % length if self.loop and length > 0 else min(seconds, length)
+        self.show()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        self._running.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        last = told = time.monotonic()
+        while True:
+            if not self.playing:
+                self._running.wait()
+                last = time.monotonic()
+            if self._stopped:
+                return
+            now = time.monotonic()
+            if self._watched():
+                self.advance(now - last)
+            if now - told > TOLD_EVERY or not self.playing:
+                told = now
+                self.listener()
+            last = now
+            time.sleep(max(0.0, 1 / RATE - (time.monotonic() - now)))
