@@ -164,7 +164,8 @@ class Document:
 
 def _parse(path: Path) -> pygltflib.GLTF2:
     try:
-        loaded = pygltflib.GLTF2().load(str(path))
+        binary = path.suffix.lower() in (".glb", ".vrm")
+        loaded = pygltflib.GLTF2().load_binary(str(path)) if binary else pygltflib.GLTF2().load(str(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
     except _DAMAGED as error:

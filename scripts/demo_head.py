@@ -114,7 +114,7 @@ if __name__ == "__main__":
         place = sheet.parents[1]
         print(f"Pictures: {sheet} (film, avatar, normals; frames the fit never saw)")
         print(f"Tracking: {place / 'tracked' / 'summary.html'}\nDriven:   {place / 'driven.mp4'}")
-        print(f"Rigged:   {place / 'head.glb'} (expressions as morph targets, driven)\nAvatar:   {place / 'head.avatar'}")
+        print(f"Rigged:   {place / 'head.glb'} (52 expressions, driven)\nAvatar:   {place / 'head.avatar'}")
     except InputError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

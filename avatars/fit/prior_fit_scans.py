@@ -1,4 +1,4 @@
-"""From a few scans of a person, or a depth picture, to an avatar by way of a prior: read, register, fit, tune, paint."""
+"""From a few scans of a person, or a depth picture, to an avatar by way of a prior: read, fit, tune, paint."""
 
 import dataclasses
 import json
@@ -90,8 +90,8 @@ def fit_scans_to_prior(
 
     The codes go to a .person.json beside it. `finetune` then fits the avatar itself to what was scanned. Colours of the
     scans become the avatar's; what no scan shows takes on what lies around it. The prior that comes with the package is
-    used unless another is given. Work goes on in `<out>.work`, from which `resume` continues. Raises InputError for input that cannot be used, and before the long work for a place that cannot be
-    written.
+    used unless another is given. Work goes on in `<out>.work`, from which `resume` continues. Raises InputError for
+    input that cannot be used, and before the long work for a place that cannot be written.
     """
     out, options, started = Path(out), options or PriorFitOptions(), time.monotonic()
     colours = colours or ColourOptions()

@@ -13,11 +13,11 @@ from torch import Tensor
 from avatars.export import motion_on, training_motion
 from avatars.export.head_neutral import resting_head
 from avatars.export.rig import Rig
+from avatars.export.rig.bake import rig_of
 from avatars.export.rig.motion import rig_rotations
 from avatars.export.rig.source import source_of
 from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
-from avatars.viewer.rigs import source_rig
 from avatars.viewer.shown import Meshed, OwnColours, Shown, shown_mesh, shown_rig
 from avatars.viewer.stances import body_poses, grounded, grounded_head, standing
 from avatars.viewer.state import EXACT, NORMALS, OWN, Display, Stance
@@ -158,7 +158,7 @@ class BodyModel(Model):
         return Meshed(mesh.vertices, mesh.faces, colours)
 
     def _make_rig(self, resolution: int) -> Rig:
-        return source_rig(source_of(self._avatar, resolution))
+        return rig_of(source_of(self._avatar, resolution))
 
 
 class HeadModel(Model):
@@ -192,7 +192,7 @@ class HeadModel(Model):
         return Meshed(mesh.vertices, mesh.faces, colours, unlit=True)
 
     def _make_rig(self, resolution: int) -> Rig:
-        return source_rig(source_of(self._avatar, resolution))
+        return rig_of(source_of(self._avatar, resolution))
 
     def _rig_rotations(self, rotations: Float[Tensor, "bone 3"]) -> Float[Tensor, "rig_bone 3"]:
         return rig_rotations(self._avatar, rotations[None])[0]

@@ -7,11 +7,12 @@ from pathlib import Path
 from avatars.export.drivers import read_driver
 from avatars.export.people import prior_mark, read_person
 from avatars.export.rig import Rig
+from avatars.export.rig.bake import rig_of
+from avatars.export.rig.source import source_of_body
 from avatars.models.avatar import Avatar
 from avatars.models.person import Person
 from avatars.models.prior import Prior
 from avatars.viewer.models import COARSE, Build, Model
-from avatars.viewer.rigs import body_rig
 from avatars.viewer.shown import Meshed
 from avatars.viewer.stances import body_poses, grounded, standing
 from avatars.viewer.state import Display, Stance
@@ -79,4 +80,4 @@ class PersonModel(Model):
         return Meshed(mesh.vertices, mesh.faces)
 
     def _make_rig(self, resolution: int) -> Rig:
-        return body_rig(self.name, self.person.body(resolution))
+        return rig_of(source_of_body(self.person.body(resolution)))

@@ -16,10 +16,12 @@ MOTION_FORMATS = {
     ".npz": "AMASS, SMPL-X or head tracks",
     ".glb": "glTF clips",
     ".gltf": "glTF clips",
+    ".vrm": "VRM clips",
     ".csv": "ARKit face capture",
     ".txt": "ARKit face capture",
 }
 """Suffixes of the files that `load_motion` reads, and what they hold."""
+GLTF = (".glb", ".gltf", ".vrm")
 
 
 def load_motion(path: str | Path, frame_rate: float | None = None, clip: str | int | None = None) -> Motion:
@@ -36,8 +38,8 @@ def load_motion(path: str | Path, frame_rate: float | None = None, clip: str | i
     if suffix not in MOTION_FORMATS:
         known = ", ".join(f"{ending} ({what})" for ending, what in MOTION_FORMATS.items())
         raise InputError(f"{path}: motion clips are read from {known}, not from '{suffix or 'no suffix'}'.")
-    if clip is not None and suffix not in (".glb", ".gltf"):
-        raise InputError(f"{path}: only .glb and .gltf files hold several clips; leave the clip's name away.")
+    if clip is not None and suffix not in GLTF:
+        raise InputError(f"{path}: only .glb, .gltf and .vrm files hold several clips; leave the clip's name away.")
     motion = _load(path, suffix, frame_rate, clip)
     return motion if frame_rate is None or motion.frame_rate == frame_rate else motion.resample(frame_rate)
 
@@ -52,6 +54,6 @@ def _load(path: Path, suffix: str, frame_rate: float | None, clip: str | int | N
         return load_bvh(path)
     if suffix == ".npz":
         return load_poses(path, frame_rate).motion if holds_body_poses(path) else load_head_motion(path, frame_rate)
-    if suffix in (".glb", ".gltf"):
+    if suffix in GLTF:
         return load_gltf_clip(path, clip, frame_rate)
     return load_arkit(path, frame_rate)

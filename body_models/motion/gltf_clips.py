@@ -35,7 +35,8 @@ def load_gltf_clip(path: str | Path, clip: str | int | None = None, frame_rate: 
 
     Rest rotations are those of the bind pose, or none where the skin says so (`UNTURNED_REST`, as in our own files);
     bone lengths are the clip's own; nodes between joints are folded in. Steady keys give the frame rate, uneven ones
-    are sampled at 30 frames a second. Animated morph targets become the expression. Raises InputError for an unknown clip, a file without clips or skin, and damaged files.
+    are sampled at 30 frames a second. Animated morph targets become the expression. Raises InputError for an unknown
+    clip, a file without clips or skin, and damaged files.
     """
     path = Path(path)
     document = Document(path)

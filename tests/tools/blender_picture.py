@@ -66,7 +66,7 @@ def light(scene, middle, wish):
     world.node_tree.nodes["Background"].inputs[1].default_value = 0.8
     lamp = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
     lamp.data.energy, lamp.data.angle = 3.5, math.radians(6)
-    lamp.rotation_euler = away(wish["side"] + 25, 57).to_track_quat("Z", "Y").to_euler()
+    lamp.rotation_euler = away(wish["side"] + 20, 63).to_track_quat("Z", "Y").to_euler()
     scene.collection.objects.link(lamp)
     bpy.ops.mesh.primitive_plane_add(size=100)
     ground = bpy.context.object

@@ -55,7 +55,7 @@ function seen(middle, height, side, above) {
   const distance = height / 2 / Math.tan((eye.fov * Math.PI) / 360);
   eye.position.copy(middle).addScaledVector(away(side, (above * Math.PI) / 180), distance);
   eye.lookAt(middle);
-  for (const [light, turn, up] of [[sun, 25, 1.0], [rim, -140, 0.5]]) {
+  for (const [light, turn, up] of [[sun, 20, 1.1], [rim, -140, 0.5]]) {
     light.target.position.copy(middle);
     light.position.copy(middle).addScaledVector(away(side + turn, up), 4 * height);
     light.target.updateMatrixWorld();

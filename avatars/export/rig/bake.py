@@ -1,6 +1,6 @@
 """From an avatar to its rig: mesh, simplify, keep the strongest influences, add correctives, and paint textures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from torch import Tensor
 from avatars.export.look import Look, textured
 from avatars.export.rig.correctives import with_correctives
 from avatars.export.rig.influences import strongest
-from avatars.export.rig.options import RigOptions
+from avatars.export.rig.options import MOST_INFLUENCES, RigOptions
 from avatars.export.rig.rig import Rig
 from avatars.export.rig.simplify import simplified
 from avatars.export.rig.source import Source, source_of, source_of_body
@@ -18,7 +18,6 @@ from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
 from body_models import Body
 from data_prep.surface import Surface
-
 
 BODY_CELLS, HEAD_CELLS = 512, 256
 """Cells along the longest side of the surface, unless told otherwise."""
@@ -70,9 +69,15 @@ def plain_rig(source: Source, faces: int, influences: int) -> Rig:
     """A rig of at most so many triangles and influences a vertex, without textures."""
     mesh = simplified(source.vertices, source.faces, faces)
     weights, basis = transferred(source, mesh.vertices)
-    bones, shares = strongest(weights, influences)
     normals = Surface(mesh.vertices, mesh.faces).vertex_normals
+    light = replace(source, vertices=mesh.vertices, faces=mesh.faces, normals=normals, weights=weights, basis=basis)
+    return rig_of(light, influences)
+
+
+def rig_of(source: Source, influences: int = MOST_INFLUENCES) -> Rig:
+    """A source as a rig with all its triangles, without textures."""
+    bones, weights = strongest(source.weights, influences)
     return Rig(
-        source.name, source.skeleton, source.joints, source.canonical_pose, mesh.vertices, normals, mesh.faces,
-        bones, shares, basis, source.morph_names, source.correctives,
+        source.name, source.skeleton, source.joints, source.canonical_pose, source.vertices, source.normals,
+        source.faces, bones, weights, source.basis, source.morph_names, source.correctives,
     )  # fmt: skip

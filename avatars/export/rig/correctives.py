@@ -159,18 +159,23 @@ class _Regression:
 def _regressed(
     feature: Float[Tensor, "frame feature"], product: Float[Tensor, "frame frame"], count: int, ridge: float
 ) -> _Regression:
-    """Principal components (about zero) from the fields' inner products, and a ridge regression of their weights."""
+    """Principal components (about zero) from the fields' inner products, and a ridge regression of their weights.
+
+    Components are scaled so that none weighs more than 1 in any of the poses.
+    """
     values, vectors = torch.linalg.eigh(product)
     count = min(count, int((values > 1e-9 * values[-1].clamp_min(1e-30)).sum()))
     lengths, vectors = values[-count:].flip(0).sqrt(), vectors[:, -count:].flip(1)
     weights = vectors * lengths
+    scale = weights.abs().amax(0)
+    weights = weights / scale
     middle = feature.mean(0)
     centred = feature - middle
     kernel = centred @ centred.T
     penalty = ridge * kernel.diagonal().mean().clamp_min(1e-12)
     eye = torch.eye(len(kernel)).to(kernel)
     matrix = centred.T @ torch.linalg.solve(kernel + penalty * eye, weights - weights.mean(0))
-    return _Regression((vectors / lengths).T, matrix, weights.mean(0) - middle @ matrix)
+    return _Regression((vectors / lengths * scale).T, matrix, weights.mean(0) - middle @ matrix)
 
 
 def _best_ridge(
@@ -196,7 +201,7 @@ def _best_ridge(
 
 
 def _extended(rig: Rig, model: _Regression, fields: Float[Tensor, "frame vertex 3"]) -> Rig:
-    """The rig with the regression's components as morphs, each weighing about 1 where it shows most."""
+    """The rig with the regression's components as morphs."""
     morphs = torch.einsum("cf,fvx->cvx", model.mixture.to(fields), fields)
     matrix, bias = model.matrix.to(fields), model.bias.to(fields)
     known = rig.correctives

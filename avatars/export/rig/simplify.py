@@ -70,7 +70,7 @@ def _collapsed(vertices: Tensor, faces: Tensor, count: int, eagerness: float) ->
     return TriangleMesh(mesh.vertices.to(vertices), mesh.faces.to(faces))
 
 
-def _without_pairs(faces: Faces) -> Faces:
+def _without_pairs(faces: Faces) -> Int[np.ndarray, "left 3"]:
     """Without triangles that fell onto each other: of every two facing opposite ways neither is left, of equals one."""
     corners, size = np.sort(faces, 1), int(faces.max()) + 1
     keys, at, group = np.unique((corners[:, 0] * size + corners[:, 1]) * size + corners[:, 2], True, True)

@@ -127,7 +127,7 @@ def test_a_volume_has_no_rig(tmp_path: Path) -> None:
 )
 def test_wrong_options_are_told(wrong: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        bake(small_avatar(), RigOptions(**wrong))
+        bake(small_avatar(), RigOptions(**({"resolution": 48} | wrong)))
 
 
 def test_correctives_of_a_body_are_driven_by_its_pose() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avatars.export.people import read_person
 from avatars.fit import prior_fit_scans
+from avatars.fit.options import ColourOptions
 from avatars.fit.prior_fit import betas_of, body_model_of
 from avatars.fit.prior_fit_codes import CodeDensity, spread_of, starts
 from avatars.fit.prior_fit_method import CodedPerson, CodeMethod, WrinkleMethod, canonical_normals
@@ -22,7 +23,7 @@ from avatars.models.code_statistics import CodeStatistics
 from avatars.models.prior import Prior
 from body_models import InputError, load_anny
 from data_prep.registration.register import scan_surface
-from data_prep.scans import Scan
+from data_prep.scans import Scan, load_scans
 from tests.avatars.fit.tiny import body_scans
 from tests.avatars.small_body import small_body, small_poses
 from tests.avatars.small_prior import small_prior, small_prior_file
@@ -30,6 +31,7 @@ from tests.avatars.small_prior import small_prior, small_prior_file
 OPTIONS = PriorFitOptions(
     pool=4000, samples=500, steps=6, points=600, detail_steps=3, detail_points=200, tuning_steps=4, tuning_points=300
 )  # fmt: skip
+COARSE = ColourOptions(samples=30_000, spacing=0.02, part_spacing=0.01)
 STILL = torch.zeros(3, 3)
 
 
@@ -197,7 +199,8 @@ def prior_file(tmp_path_factory) -> Path:
 
 def fit(scans: Path, out: Path, prior: Path, **settings):
     source = PriorSource(scans / "train", scans / "train/poses.npz")
-    return fit_scans_to_prior(source, out, prior=prior, quiet=True, **{"options": OPTIONS, **settings})
+    known = {"options": OPTIONS, "colours": COARSE, **settings}
+    return fit_scans_to_prior(source, out, prior=prior, quiet=True, **known)
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +224,17 @@ class TestFiles:
         assert person.shape.shape == (4,)
         assert json.loads(codes_file(out).read_text())["prior"]
 
+    def test_the_scans_colours_are_the_avatars(self, finished, scans):
+        avatar, out = finished
+        points = avatar.body(96).canonical()
+        found, again = avatar.colours(points), load(out).colours(points)
+        assert found is not None
+        assert torch.equal(found, again)
+        shown = load_scans(scans / "train", colours=30_000).scans[0].colours
+        assert shown is not None
+        assert float((found.mean(0) - torch.from_numpy(shown.linear().mean(0))).abs().max()) < 0.08
+        assert float(found.std(0).max()) > 0.1
+
     def test_exact_poses_stay(self, finished, scans):
         from body_models import load_poses
 
@@ -239,7 +253,8 @@ class TestFiles:
 
     def test_without_tuning(self, scans, tmp_path, prior_file):
         out = tmp_path / "plain.avatar"
-        fit(scans, out, prior_file, finetune=False)
+        avatar = fit(scans, out, prior_file, finetune=False, colours=ColourOptions(samples=0))
+        assert avatar.colour is None
         assert out.is_file()
         assert not (tmp_path / "plain.avatar.work" / "avatar").exists()
 

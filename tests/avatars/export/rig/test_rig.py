@@ -5,6 +5,7 @@ import torch
 
 from avatars.export import training_motion
 from avatars.export.rig import Rig, RigMotion, rig_motion, source_of
+from avatars.export.rig.bake import rig_of
 from avatars.export.rig.source import Source
 from body_models import InputError
 from tests.avatars.small_avatar import small_avatar
@@ -13,11 +14,7 @@ from tests.avatars.small_head import small_head
 
 def dense_rig(source: Source) -> Rig:
     """The source itself as a rig with as many influences as bones."""
-    bones = torch.arange(len(source.joints)).expand(len(source.vertices), -1)
-    return Rig(
-        source.name, source.skeleton, source.joints, source.canonical_pose, source.vertices, source.normals,
-        source.faces, bones, source.weights, source.basis, source.morph_names, source.correctives,
-    )  # fmt: skip
+    return rig_of(source, len(source.skeleton))
 
 
 def test_a_body_rig_goes_where_the_skinned_avatar_goes() -> None:
