@@ -117,7 +117,7 @@ class Export:
 
     def _motions(self, avatar: "Avatar | HeadAvatar") -> "list[Motion]":
         """What the user asked for, brought onto the avatar and cut."""
-        from avatars.export.clips import cut_clip
+        from avatars.export.films.clips import cut_clip
 
         asked: list[Path | None] = [*self.motion, *([None] if self.training_poses else [])]
         found = (motion_asked(avatar, file, file is None, self.absolute, self.frame_rate) for file in asked)

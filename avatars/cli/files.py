@@ -55,7 +55,7 @@ class Animate:
     def run(self) -> str:
         """Write the video."""
         from avatars.export import animate
-        from avatars.export.animation import check_video_path
+        from avatars.export.films.animation import check_video_path
         from avatars.models.file import load_avatar
 
         options = self._options()

@@ -10,7 +10,7 @@ from avatars.cli.files import motion_asked
 from avatars.cli.notes import collected_notes, with_notes
 
 if TYPE_CHECKING:
-    from avatars.export.render_options import RenderOptions
+    from avatars.export.pictures.render_options import RenderOptions
     from data_prep.camera import Camera
 
 
@@ -78,8 +78,8 @@ class Render:
 
     def run(self) -> str:
         """Make the pictures, and say where they are."""
-        from avatars.export.render_options import check_render_path
-        from avatars.export.rendering import render
+        from avatars.export.pictures.render_options import check_render_path
+        from avatars.export.pictures.rendering import render
         from avatars.models.file import load_avatar
 
         options = self._options()
@@ -94,8 +94,8 @@ class Render:
         return with_notes(self._said(), notes)
 
     def _options(self) -> "RenderOptions":
-        from avatars.export.render_options import RenderOptions
-        from avatars.export.views import View
+        from avatars.export.films.views import View
+        from avatars.export.pictures.render_options import RenderOptions
 
         return RenderOptions(
             maps=tuple(name for given in self.maps for name in given.lower().split(",") if name),
@@ -129,7 +129,7 @@ class Render:
             raise InputError("--up is the upward axis of a camera file: add --cameras FILE.")
 
     def _cameras(self) -> "list[Camera] | None":
-        from avatars.export.camera_files import read_cameras
+        from avatars.export.pictures.camera_files import read_cameras
 
         return None if self.cameras is None else read_cameras(self.cameras, self.size, self.up)
 

@@ -6,20 +6,20 @@ The package itself can be called: `avatars.export(avatar, "alice.glb", motion="w
 import sys
 from types import ModuleType
 
-from avatars.export.animation import animate
-from avatars.export.camera_files import read_cameras, write_cameras
-from avatars.export.clips import VideoOptions
-from avatars.export.head_cameras import head_camera
-from avatars.export.head_motion import drive
-from avatars.export.head_neutral import resting_head
+from avatars.export.driving.head_motion import drive
+from avatars.export.driving.head_neutral import resting_head
+from avatars.export.driving.motions import motion_for, motion_on, training_motion
+from avatars.export.films.animation import animate
+from avatars.export.films.clips import VideoOptions
+from avatars.export.films.head_cameras import head_camera
+from avatars.export.films.views import View
 from avatars.export.meshes import export, export_frames
-from avatars.export.motions import motion_for, motion_on, training_motion
-from avatars.export.render_options import RenderOptions
-from avatars.export.rendering import render
+from avatars.export.pictures.camera_files import read_cameras, write_cameras
+from avatars.export.pictures.render_options import RenderOptions
+from avatars.export.pictures.rendering import render
 from avatars.export.rig.bake import bake
 from avatars.export.rig.options import RigOptions
 from avatars.export.rigged import export_rig
-from avatars.export.views import View
 
 __all__ = [
     "RenderOptions",

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.export.coloured_meshes import check_mesh_path, write_coloured_mesh
-from avatars.export.motions import motion_on
+from avatars.export.driving.motions import motion_on
 from avatars.export.progress import counted
 from avatars.export.rig.options import RigOptions
 from avatars.export.rigged import RIGGED_SUFFIXES, export_rig
@@ -40,7 +40,8 @@ def export(
     video) by its number, in joint angles (radians), in a frame of a motion, the first if none is given, or in the
     "canonical" pose, which is also the one without any of them. `exact` finds a body's posed surface by root finding at
     `resolution` cells (256) along the longest side; otherwise, and for heads, the canonical mesh is skinned, which is
-    faster. Raises InputError for another ending, a number or frame that does not exist, or a place that cannot be written.
+    faster. Raises InputError for another ending, a number or frame that does not exist, or a place that cannot be
+    written.
     """
     clips = _several(motion)
     if Path(path).suffix.lower() in RIGGED_SUFFIXES and pose is None and frame is None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from avatars.export.blender import blender_program
-from avatars.export.fbx import write_fbx
+from avatars.export.driving.motions import motion_on
+from avatars.export.formats.blender import blender_program
+from avatars.export.formats.fbx import write_fbx
+from avatars.export.formats.usd import USD_SUFFIXES, check_usd, write_usd
 from avatars.export.gltf import bone_names, write_glb
-from avatars.export.motions import motion_on
 from avatars.export.rig import RigMotion, rig_motion, rig_skeleton
 from avatars.export.rig.bake import Baked, bake
 from avatars.export.rig.fidelity import measure_fidelity
 from avatars.export.rig.options import RigOptions
 from avatars.export.rig.unit_range import in_unit_range
-from avatars.export.usd import USD_SUFFIXES, check_usd, write_usd
 from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
 from body_models import InputError, Motion

@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from avatars.export.motions import motion_on
+from avatars.export.driving.motions import motion_on
 from avatars.meshing import TriangleMesh
 from avatars.models.avatar import Avatar, PosedAvatar
 from avatars.models.head_avatar import HeadAvatar, PosedHead

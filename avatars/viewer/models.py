@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.export import motion_on, training_motion
-from avatars.export.head_neutral import resting_head
+from avatars.export.driving.head_neutral import resting_head
 from avatars.export.rig import Rig
 from avatars.export.rig.bake import rig_of
 from avatars.export.rig.motion import rig_rotations

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from avatars.export.drivers import read_driver
+from avatars.export.driving.drivers import read_driver
 from avatars.export.people import prior_mark, read_person
 from avatars.export.rig import Rig
 from avatars.export.rig.bake import rig_of

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from avatars.export.blender import run_in_blender
+from avatars.export.formats.blender import run_in_blender
 
 SCRIPT = Path(__file__).with_name("blender_script.py")
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from avatars.export.blender import run_in_blender
+from avatars.export.formats.blender import run_in_blender
 from tests.tools.browser import three_player
 
 Picture = UInt8[np.ndarray, "height width 3"]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatars.export.head_neutral import resting_head
+from avatars.export.driving.head_neutral import resting_head
 from avatars.export.rig.motion import rig_rotations
 from avatars.export.rig.rig import Correctives
 from avatars.models.avatar import Avatar

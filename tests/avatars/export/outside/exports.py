@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from avatars.export.driving.motions import motion_on
 from avatars.export.gltf import write_glb
 from avatars.export.look import Look, textured
-from avatars.export.motions import motion_on
 from avatars.export.rig import Correctives, Rig, RigMotion, rig_motion, source_of
 from avatars.export.rig.bake import plain_rig
 from avatars.export.rig.unit_range import in_unit_range

@@ -1,0 +1,1 @@
+"""Avatars in motion on a stage, to videos."""

@@ -1,0 +1,46 @@
+"""Rigged avatars as FBX, through Blender: the format is closed, and Blender's is the free writer of it."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from avatars.export.formats.blender import blender_program, run_in_blender
+from avatars.export.gltf import write_glb
+from avatars.export.look import Look
+from avatars.export.rig import Rig, RigMotion
+from body_models import InputError
+from data_prep.atomic import replacing
+
+SCRIPT = Path(__file__).with_name("blender_fbx.py")
+
+
+def write_fbx(
+    path: Path | str,
+    rig: Rig,
+    motions: Sequence[RigMotion] = (),
+    look: Look | None = None,
+    names: str = "model",
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write what `write_glb` writes as .fbx: bones, weights, morph targets, clips and textures inside the file.
+
+    In centimetres, FBX's own unit, so that no program has to scale anything. All clips are sampled at the highest of
+    their frame rates. Raises InputError for another ending, where
+    Blender is missing or fails, and as `write_glb` does.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".fbx":
+        raise InputError(f"Cannot write FBX as '{path.name}'; end the name in .fbx.")
+    blender_program()
+    rate = max((motion.frame_rate for motion in motions), default=30.0)
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
+        glb = write_glb(Path(folder) / f"{path.stem}.glb", rig, motions, _lit(look), names, notes)
+        run_in_blender(SCRIPT, str(glb), str(temporary.resolve()), repr(rate))
+        if not temporary.is_file():
+            raise InputError(f"Blender wrote no {path.name}; write a .glb instead, which most programs read as well.")
+    return path
+
+
+def _lit(look: Look | None) -> Look | None:
+    """A look that Blender's exporter understands: FBX has no unlit materials, and would lose the picture of one."""
+    return Look(look.colour, None, unlit=False) if look is not None and look.unlit else look
