@@ -35,6 +35,18 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _remove(temporary)
 
 
+def check_place(path: Path | str) -> None:
+    """Raise InputError, before any work is done, where nothing could be written under that name."""
+    path = Path(path)
+    above = next((parent for parent in path.absolute().parents if parent.exists()), None)
+    if above is None or not above.is_dir():
+        raise InputError(f"Cannot write {path}: {above} is a file, not a folder. Choose another place.")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"Cannot write {path}: {above} is not writable for you. Choose another place.")
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: that is a folder. Choose another name.")
+
+
 def remove_leftovers(folder: Path | str) -> None:
     """Delete the temporary names that a killed run left in a folder and below; nobody else may be writing there."""
     for path in sorted(Path(folder).rglob(".*")):

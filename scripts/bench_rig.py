@@ -105,7 +105,7 @@ def exported(
     options = RigOptions(faces=faces, correctives=correctives, resolution=resolution)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        path = export(load_fresh(avatar), Path(folder) / "rig.glb", motion=clip, rig=options)
+        path = export(load_fresh(avatar), Path(folder) / "rig.glb", motion=clip, options=options)
         seconds, size = time.perf_counter() - started, path.stat().st_size / 1e6
     return [
         ["export, rigged GLB", f"<= {TIME_BAR:g} s", f"{seconds:.1f} s", verdict(seconds <= TIME_BAR)],

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from avatars.models.head_avatar import HeadAvatar
     from body_models import Motion
 
+MESHES = (".ply", ".obj", ".glb", ".stl")
 RIGGED = (".glb", ".vrm", ".fbx", ".usda", ".usdc", ".usdz")
 
 
@@ -88,7 +89,10 @@ class Export:
 
         check_rig_path(self.out)
         if self.canonical or self.pose is not None or self.frame is not None:
-            raise InputError(f"--pose, --frame and --canonical are for meshes, and '{self.out.name}' is a rigged file.")
+            raise InputError(
+                f"--pose, --frame and --canonical are for meshes, and '{self.out.name}' is a rigged file: leave them "
+                "away, or end the name in .ply, .obj, .glb or .stl."
+            )
         if self.report and not self.motion and not self.training_poses:
             raise InputError("--report measures the rig in a motion: add --motion FILE or --training-poses.")
 
@@ -100,6 +104,11 @@ class Export:
         if many and not self.motion and not self.training_poses:
             raise InputError(
                 f"'{self.out}' has no ending; end the name in .glb for a rigged file, in .ply, .obj or .stl for a mesh."
+            )
+        if not many and self.out.suffix.lower() not in MESHES:
+            raise InputError(
+                f"Cannot write '{self.out.name}'; end the name in {', '.join(RIGGED)} for a rigged file, in "
+                f"{', '.join(MESHES)} for a mesh, or name a folder."
             )
         check_mesh_path(self.out / f"frame.{self.format}" if many else self.out)
         if sum((self.pose is not None, bool(self.motion), self.canonical, self.training_poses)) != 1:

@@ -71,7 +71,7 @@ class Render:
     """Second of the motion to end at."""
     exact: bool = False
     """The implicit surface itself, by root finding, instead of the skinned mesh: seconds a picture."""
-    resolution: int = 192
+    resolution: int = 256
     """Cells along the longest side when the surface is extracted."""
     clay: bool = False
     """Bodies: show plain clay where the avatar has colours."""

@@ -51,10 +51,15 @@ class View:
         return found, any(path.is_dir() for path in self.avatars)
 
     def _check_motion(self) -> None:
+        """Read it once before anything is served, so that what is wrong with it is told at once."""
+        from avatars.export.driving.drivers import read_driver
         from body_models import InputError
 
-        if self.motion is not None and not self.motion.exists():
+        if self.motion is None:
+            return
+        if not self.motion.exists():
             raise InputError(f"No motion file '{self.motion}'. `avatars motion info FILE` tells what can be read.")
+        read_driver(self.motion)
 
     def _started(self) -> "Viewer":
         from body_models import InputError

@@ -30,14 +30,14 @@ def export(
     frame: int | None = None,
     resolution: int | None = None,
     exact: bool = True,
-    rig: RigOptions | None = None,
-    names: str = "model",
+    rig: str = "model",
+    options: RigOptions | None = None,
 ) -> Path:
     """Write the avatar to a file (metres, Y up): rigged and animated, or as a mesh in one pose.
 
-    A .glb, .usdz or .fbx without a `pose` or `frame` is rigged, with a clip for each motion; `rig` and `names` are
-    those of `export_rig`. Else a mesh is written as PLY, OBJ, GLB or STL: in a training pose (of a head: a frame of its
-    video) by its number, in joint angles (radians), in a frame of a motion, the first if none is given, or in the
+    A .glb, .vrm, .usdz or .fbx without a `pose` or `frame` is rigged, with a clip for each motion; `rig` and `options`
+    are those of `export_rig`. Else a mesh is written as PLY, OBJ, GLB or STL: in a training pose (of a head: a frame of
+    its video) by its number, in joint angles (radians), in a frame of a motion, the first if none is given, or in the
     "canonical" pose, which is also the one without any of them. `exact` finds a body's posed surface by root finding at
     `resolution` cells (256) along the longest side; otherwise, and for heads, the canonical mesh is skinned, which is
     faster. Raises InputError for another ending, a number or frame that does not exist, or a place that cannot be
@@ -45,7 +45,7 @@ def export(
     """
     clips = _several(motion)
     if Path(path).suffix.lower() in RIGGED_SUFFIXES and pose is None and frame is None:
-        return export_rig(avatar, path, clips, rig or RigOptions(resolution=resolution), names)
+        return export_rig(avatar, path, clips, options or RigOptions(resolution=resolution), rig)
     path, resolution = check_mesh_path(path), 256 if resolution is None else resolution
     check_resolution(resolution)
     if pose is not None and clips:

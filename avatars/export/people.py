@@ -16,6 +16,7 @@ from avatars.export.contact_sheet import MOST_SHOWN, SheetPerson, SheetPose, peo
 from avatars.export.gltf import write_glb
 from avatars.export.progress import counted
 from avatars.export.rig.bake import bake_body
+from avatars.export.rig.grounded import on_the_ground
 from avatars.export.rig.options import RigOptions
 from avatars.meshing import TriangleMesh, write_mesh
 from avatars.meshing.files import SUFFIXES
@@ -91,7 +92,7 @@ def write_person(person: Person, body: Body, stem: Path, options: PeopleOptions,
             save(person.avatar(stem.name, options.resolution), path)
         elif name == "glb":
             baked = bake_body(body, RigOptions(resolution=options.resolution, texture=1024))
-            write_glb(path, baked.rig, look=baked.look)
+            write_glb(path, on_the_ground(baked.rig)[0], look=baked.look)
         else:
             write_mesh(TriangleMesh(body.canonical(), body.faces), path)
     codes = {name: [float(f"{value:.9g}") for value in getattr(person, name).tolist()] for name in CODES}

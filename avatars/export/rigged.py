@@ -16,12 +16,13 @@ from avatars.export.gltf import bone_names, write_glb
 from avatars.export.rig import RigMotion, rig_motion, rig_skeleton
 from avatars.export.rig.bake import Baked, bake
 from avatars.export.rig.fidelity import measure_fidelity
+from avatars.export.rig.grounded import on_the_ground
 from avatars.export.rig.options import RigOptions
 from avatars.export.rig.unit_range import in_unit_range
 from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
 from body_models import InputError, Motion
-from data_prep.atomic import replacing
+from data_prep.atomic import check_place, replacing
 
 RIGGED_SUFFIXES = (".glb", ".vrm", ".fbx", *USD_SUFFIXES)
 
@@ -33,25 +34,26 @@ def export_rig(
     path: Path | str,
     motions: Sequence[Motion | Path | str] = (),
     options: RigOptions | None = None,
-    names: str = "model",
+    rig: str = "model",
     baked: Baked | None = None,
 ) -> Path:
     """Write the avatar with bones, morph targets, textures and a clip for each motion (metres, Y up).
 
-    GLB, VRM, USD (.usda, .usdc, .usdz; needs the extra `[usd]`) or FBX (needs Blender) by the name's ending; `names` is
+    GLB, VRM, USD (.usda, .usdc, .usdz; needs the extra `[usd]`) or FBX (needs Blender) by the name's ending; `rig` is
     the standard by which bones are called: model, mixamo or vrm, as in every .vrm. What `bake` made already can be
     given. Raises InputError for another ending, an unknown standard, motions that do not fit, or a place that cannot be
     written.
     """
     path, options = check_rig_path(path), options or RigOptions()
-    names = "vrm" if path.suffix.lower() == ".vrm" else names
+    names = "vrm" if path.suffix.lower() == ".vrm" else rig
     check_bone_names(avatar, names)
     clips = [motion_on(avatar, motion) for motion in motions]
     baked = bake_for(avatar, clips, options) if baked is None else baked
     if baked.look is not None and baked.look.colour is None:
         _log.info("The avatar has no colours, so the file has a normal map only; fit it to scans with colours for one.")
-    rig, played = in_unit_range(baked.rig, [rig_motion(avatar, baked.rig, clip) for clip in clips])
-    return _write(path, replace(baked, rig=rig), played, names, avatar.info.notes)
+    played = [rig_motion(avatar, baked.rig, clip) for clip in clips]
+    ready, played = on_the_ground(*in_unit_range(baked.rig, played))
+    return _write(path, replace(baked, rig=ready), played, names, avatar.info.notes)
 
 
 def bake_for(avatar: Avatar | HeadAvatar, clips: Sequence[Motion], options: RigOptions) -> Baked:
@@ -74,6 +76,7 @@ def check_rig_path(path: Path | str) -> Path:
     if path.suffix.lower() not in RIGGED_SUFFIXES:
         known = ", ".join(RIGGED_SUFFIXES)
         raise InputError(f"Cannot write a rigged avatar as '{path.name}'; end the name in {known}.")
+    check_place(path)
     if path.suffix.lower() == ".fbx":
         blender_program()
     if path.suffix.lower() in USD_SUFFIXES:

@@ -14,6 +14,8 @@ from avatars.fit.pools import PointPools
 from avatars.models.snarf import Snarf
 from body_models import Body
 
+SHIFT_WEIGHT, SHIFT_SIGMA = 1e-4, 0.01
+"""Factor and scale (metres) of what holds joints: those that no scan bends (toes) would wander off otherwise."""
 JOINT_WEIGHT = 10.0
 """Factor of the bootstrapping loss on skinning weights (SNARF, section 3.4)."""
 
@@ -52,7 +54,7 @@ class ScanMethod:
         return groups
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Binary cross-entropy of occupancy, and bootstrapping terms in the first steps of an MLP."""
+        """Binary cross-entropy of occupancy, a hold on the joints, and bootstrapping terms in an MLP's first steps."""
         scans = choose_scans(len(self.module.poses), self.options, generator).to(self.module.poses.device)
         points, labels = self.pools.draw(scans, self.options.points, generator)
         pose, translation = self.module.poses[scans], self.module.translations[scans]
@@ -61,6 +63,8 @@ class ScanMethod:
         frame = torch.arange(len(scans), device=pose.device).repeat_interleave(self.options.points)
         logits = snarf(points, frame, pose, translation, code)
         terms = {"occupancy": functional.binary_cross_entropy_with_logits(logits, labels)}
+        if self.refine:
+            terms["joints"] = SHIFT_WEIGHT * (snarf.joint_shift / SHIFT_SIGMA).square().sum()
         if snarf.options.network == "mlp" and step < self.options.bootstrap * self.options.steps:
             terms |= self._bootstrap(generator)
         return terms

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from body_models.errors import InputError
-from data_prep.atomic import remove_leftovers, replacing
+from data_prep.atomic import check_place, remove_leftovers, replacing
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path):
@@ -97,3 +97,13 @@ def test_every_temporary_name_is_known_as_a_leftover(tmp_path, name):
 
 def test_leftovers_of_no_folder(tmp_path):
     remove_leftovers(tmp_path / "none")
+
+
+def test_a_place_is_checked_before_the_work(tmp_path):
+    check_place(tmp_path / "new" / "a.glb")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not a folder"):
+        check_place(tmp_path / "file" / "a.glb")
+    with pytest.raises(InputError, match="is a folder"):
+        check_place(tmp_path)
+    assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -24,6 +25,8 @@ def main(packages: str, source: str, target: str, frame_rate: float) -> None:
     for empty in [thing for thing in bpy.data.objects if thing.type == "EMPTY" and not thing.children]:
         bpy.data.objects.remove(empty)  # where an animated mesh hung before the importer put it below its bones
     _one_timeline(bpy)
+    _name_pictures(bpy, Path(target).stem)
+    _leave_out_folders()
     bpy.ops.export_scene.fbx(
         filepath=target,
         use_selection=False,
@@ -38,6 +41,25 @@ def main(packages: str, source: str, target: str, frame_rate: float) -> None:
         bake_anim_use_nla_strips=True,
         bake_anim_simplify_factor=0.0,
     )
+
+
+def _name_pictures(bpy: Any, stem: str) -> None:
+    """Call the pictures NAME_colour.png and NAME_normal.png: the exporter takes those without files for one picture."""
+    for picture in [picture for picture in bpy.data.images if picture.packed_file]:
+        if picture.file_format != "PNG":
+            picture.pixels[0] = picture.pixels[0]  # a changed picture is packed anew, and as PNG
+            picture.pack()
+        picture.filepath_raw = picture.name = f"{stem}_{picture.name}.png"
+
+
+def _leave_out_folders() -> None:
+    """Have the exporter write file names alone for pictures: it would add the folder of this run, soon gone."""
+    from io_scene_fbx import export_fbx_bin
+
+    def absolute_and_relative(picture: Any, _: Any) -> tuple[str, str]:
+        return picture.filepath, picture.filepath
+
+    export_fbx_bin._gen_vid_path = absolute_and_relative
 
 
 def _one_timeline(bpy: Any) -> None:

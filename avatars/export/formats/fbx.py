@@ -1,5 +1,6 @@
 """Rigged avatars as FBX, through Blender: the format is closed, and Blender's is the free writer of it."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +36,11 @@ def write_fbx(
     rate = max((motion.frame_rate for motion in motions), default=30.0)
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
         glb = write_glb(Path(folder) / f"{path.stem}.glb", rig, motions, _lit(look), names, notes)
-        run_in_blender(SCRIPT, str(glb), str(temporary.resolve()), repr(rate))
-        if not temporary.is_file():
+        written = Path(folder) / path.name  # its final name: pictures in the file are named after it
+        run_in_blender(SCRIPT, str(glb), str(written), repr(rate))
+        if not written.is_file():
             raise InputError(f"Blender wrote no {path.name}; write a .glb instead, which most programs read as well.")
+        shutil.move(written, temporary)
     return path
 
 

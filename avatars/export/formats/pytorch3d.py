@@ -16,8 +16,8 @@ from torch import Tensor
 
 from avatars.export.shapes import Shape, shape_of
 from avatars.meshing import TriangleMesh
-from avatars.models.avatar import PosedAvatar
-from avatars.models.head_avatar import PosedHead
+from avatars.models.avatar import Avatar, PosedAvatar
+from avatars.models.head_avatar import HeadAvatar, PosedHead
 from body_models import InputError
 from data_prep.camera import Camera
 from data_prep.pictures.mesh import linear_to_srgb
@@ -60,6 +60,8 @@ def to_meshes(shapes: Meshable | Sequence[Meshable], resolution: int = 192, exac
     Posed avatars are meshed at `resolution`, by skinning or, for bodies, `exact`. Raises InputError where PyTorch3D is
     not installed, or for no meshes.
     """
+    if isinstance(shapes, Avatar | HeadAvatar):
+        raise InputError("An avatar has a mesh in a pose only: to_meshes(avatar.pose(...)), or several of these.")
     several = [shapes] if isinstance(shapes, TriangleMesh | Shape | PosedAvatar | PosedHead) else list(shapes)
     if not several:
         raise InputError("There are no meshes to convert; give one or more.")

@@ -42,8 +42,8 @@ def humanoid_bones(skeleton: Skeleton) -> dict[str, int]:
     if missing:
         raise InputError(
             f"VRM is for whole bodies; this skeleton of {len(skeleton)} bones ({_listed(skeleton)}) has no "
-            f"{', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''}. Export it with the bone names "
-            "'mixamo' or 'model'."
+            f"{', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''}. Write a .glb instead, with the "
+            "bone names 'model' or 'mixamo'."
         )
     return spelled
 

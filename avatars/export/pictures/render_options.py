@@ -45,7 +45,7 @@ class RenderOptions:
     """Second of the motion to end at; None is its own end."""
     exact: bool = False
     """The implicit surface itself, by root finding, instead of the skinned mesh: seconds a picture."""
-    resolution: int = 192
+    resolution: int = 256
     """Cells along the longest side when the surface is extracted."""
     supersampling: int = 2
     """Rays along each side of a pixel; 1 is faster, 2 has smooth edges."""
@@ -66,7 +66,7 @@ class RenderOptions:
         if not 1 <= self.fps <= 240:
             raise InputError(f"{self.fps} frames a second is not usable; use 1 to 240.")
         if not 16 <= self.resolution <= 1024:
-            raise InputError(f"A resolution of {self.resolution} is not in 16 to 1024; 192 is usual.")
+            raise InputError(f"A resolution of {self.resolution} is not in 16 to 1024; 256 is usual.")
         if not 1 <= self.supersampling <= 8:
             raise InputError(f"{self.supersampling} rays along a pixel's side are not in 1 to 8; use 1 or 2.")
         if self.light == "none" and not self.colours:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from body_models import InputError
 
+FEWEST_FACES = 200
+"""Below as many triangles nobody is recognised."""
 MOST_INFLUENCES = 4
 """What every engine takes; more need a second set of attributes, which few read."""
 
@@ -24,6 +26,8 @@ class RigOptions:
     """Width and height of the textures (pixels); 0 leaves textures out."""
 
     def __post_init__(self) -> None:
+        if self.faces < FEWEST_FACES:
+            raise InputError(f"{self.faces} faces leave no person to see; give {FEWEST_FACES} or more, 30000 is usual.")
         if self.resolution is not None and not 32 <= self.resolution <= 1024:
             raise InputError(f"A resolution of {self.resolution} is not in 32 to 1024; 512 is usual.")
         if not 1 <= self.influences <= MOST_INFLUENCES:

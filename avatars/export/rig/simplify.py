@@ -9,12 +9,11 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from avatars.export.rig.options import FEWEST_FACES
 from avatars.meshing import TriangleMesh
 from body_models import InputError
 from data_prep.surface import Surface
 
-FEWEST = 200
-"""Below as many triangles nobody is recognised."""
 EAGERNESS = (4.0, 3.5, 4.5, 5.0, 7.0, 9.0)
 """How fast the collapse raises its threshold, patient first: another value gives another mesh where one is broken."""
 UNFOLDING = 12
@@ -35,8 +34,10 @@ def simplified(vertices: Float[Tensor, "vertex 3"], faces: Int[Tensor, "face 3"]
     that fell onto each other go, sheets that touch are parted, folds are smoothed away. Raises InputError for a budget
     below 200.
     """
-    if count < FEWEST:
-        raise InputError(f"A budget of {count} faces leaves no person to see; give at least {FEWEST} (30000 is usual).")
+    if count < FEWEST_FACES:
+        raise InputError(
+            f"A budget of {count} faces leaves no person to see; give at least {FEWEST_FACES} (30000 is usual)."
+        )
     if len(faces) <= count:
         return TriangleMesh(vertices, faces)
     original, wanted = Surface(vertices, faces), int((_edge_sizes(faces.cpu().numpy()) == 1).sum())

@@ -24,7 +24,7 @@ LIGHT = RigOptions(faces=2000, resolution=48, texture=128)
 
 def test_a_glb_without_a_pose_is_rigged_and_animated(tmp_path: Path) -> None:
     walk = write_bvh(tmp_path / "walk.bvh")
-    path = avatars.export(small_avatar(), tmp_path / "a.glb", motion=walk, rig=LIGHT)
+    path = avatars.export(small_avatar(), tmp_path / "a.glb", motion=walk, options=LIGHT)
     document = Document(path).gltf
     assert len(document.skins[0].joints) == len(small_avatar().skeleton)
     assert [animation.name for animation in document.animations] == ["walk"]
@@ -34,13 +34,13 @@ def test_a_glb_without_a_pose_is_rigged_and_animated(tmp_path: Path) -> None:
 def test_several_motions_are_several_clips(tmp_path: Path) -> None:
     avatar = small_avatar()
     motions = [training_motion(avatar), write_bvh(tmp_path / "walk.bvh")]
-    path = export(avatar, tmp_path / "a.glb", motion=motions, rig=LIGHT)
+    path = export(avatar, tmp_path / "a.glb", motion=motions, options=LIGHT)
     assert len(Document(path).gltf.animations) == 2
 
 
 def test_a_head_has_its_expressions_as_morph_targets(tmp_path: Path) -> None:
     head = acting_head()
-    path = export(head, tmp_path / "a.glb", motion=talker(), rig=LIGHT)
+    path = export(head, tmp_path / "a.glb", motion=talker(), options=LIGHT)
     document = Document(path).gltf
     assert document.meshes[0].extras["targetNames"][:52] == list(head.expression_names)
     assert {channel.target.path for channel in document.animations[0].channels} >= {"weights", "rotation"}
@@ -80,7 +80,7 @@ def test_meshes_are_written_as_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong", "message"),
     [
-        ("a.glb", {"names": "biped2"}, "mixamo"),
+        ("a.glb", {"rig": "biped2"}, "mixamo"),
         ("a.glb", {"motion": "nowhere.bvh"}, "nowhere.bvh"),
         ("a.ply", {"pose": "sitting"}, "canonical"),
         ("a.ply", {"motion": ["a.bvh", "b.bvh"]}, "Several motions"),
@@ -89,30 +89,30 @@ def test_meshes_are_written_as_before(tmp_path: Path) -> None:
 )
 def test_wrong_requests_are_told_and_leave_nothing(tmp_path: Path, name: str, wrong: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        export(small_avatar(), tmp_path / name, rig=LIGHT, **wrong)
+        export(small_avatar(), tmp_path / name, options=LIGHT, **wrong)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match="file"):
-        export(small_avatar(), tmp_path / "file" / "a.glb", rig=LIGHT)
+        export(small_avatar(), tmp_path / "file" / "a.glb", options=LIGHT)
 
 
 def test_a_motion_of_unknown_joints_is_refused(tmp_path: Path) -> None:
     strange = write_bvh(tmp_path / "strange.bvh", prefix="X")
     with pytest.raises(InputError, match="joints are not known"):
-        export(small_avatar(), tmp_path / "a.glb", motion=strange, rig=LIGHT)
+        export(small_avatar(), tmp_path / "a.glb", motion=strange, options=LIGHT)
 
 
 def test_a_head_is_no_humanoid(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"vrm|VRM"):
-        export(acting_head(), tmp_path / "a.glb", names="vrm", rig=LIGHT)
+        export(acting_head(), tmp_path / "a.glb", rig="vrm", options=LIGHT)
 
 
 def test_a_volume_has_no_rig(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no single mesh"):
-        export(small_nerface(), tmp_path / "a.glb", rig=LIGHT)
+        export(small_nerface(), tmp_path / "a.glb", options=LIGHT)
 
 
 @pytest.mark.parametrize(

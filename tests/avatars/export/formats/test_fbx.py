@@ -1,13 +1,17 @@
 """FBX files, read back by Blender."""
 
+import json
 import shutil
+import tempfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from avatars.export.formats import blender
+from avatars.export.formats.blender import run_in_blender
 from avatars.export.formats.fbx import write_fbx
+from avatars.export.gltf.material import encoded_colour
 from avatars.export.look import Look
 from body_models import InputError
 from tests.avatars.export.outside.rigs import checkered, tiny_clip, tiny_rig
@@ -15,6 +19,29 @@ from tests.tools import in_blender
 
 needs_blender = pytest.mark.skipif(shutil.which("blender") is None, reason="Blender is not installed")
 MILLIMETRE = 1e-3
+COLOUR_WIRES = [["BSDF_PRINCIPLED", "Base Color"], ["OUTPUT_MATERIAL", "Surface"]]
+NORMAL_WIRES = [["NORMAL_MAP", "Color"], ["BSDF_PRINCIPLED", "Normal"]]
+
+PICTURES_SCRIPT = """
+import json, sys
+import bpy
+
+path = sys.argv[-1]
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.import_scene.fbx(filepath=path)
+links = [link for material in bpy.data.materials for link in material.node_tree.links]
+seen = {}
+for link in links:
+    if link.from_node.type == "TEX_IMAGE" and link.to_socket.name in ("Color", "Base Color"):
+        picture = link.from_node.image
+        values = list(picture.pixels)
+        assert picture.name == bpy.path.basename(picture.filepath)
+        then = [(link.to_node.type, link.to_socket.name)]
+        then += [(on.to_node.type, on.to_socket.name) for on in links if on.from_node == link.to_node]
+        means = [sum(values[channel::4]) * 4 / len(values) for channel in range(3)]
+        seen[picture.name] = [then, picture.colorspace_settings.name, means, bool(picture.packed_file)]
+print("SEEN" + json.dumps(seen))
+"""
 
 
 @needs_blender
@@ -42,6 +69,47 @@ def test_a_rig_without_clips_stands_in_its_bind_pose_and_keeps_colours_that_hold
     assert seen.counts["actions"] == []
     assert len(seen.counts["textures"]) == 1
     np.testing.assert_allclose(seen.posed[0], rig.vertices.numpy(), atol=MILLIMETRE)
+
+
+def pictures_in_blender(folder, path) -> dict:
+    """How the file's pictures are wired, their colour space, their means, and whether they are inside, by name."""
+    script = folder / "pictures.py"
+    script.write_text(PICTURES_SCRIPT)
+    said = run_in_blender(script, str(path))
+    return json.loads(next(line for line in said.splitlines() if line.startswith("SEEN"))[4:])
+
+
+def noise(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(0).integers(low, high, (64, 64, 3)).astype(np.uint8)
+
+
+@needs_blender
+def test_colours_and_normals_are_two_pictures_with_plain_names(tmp_path):
+    colour, normal = noise((150, 60, 20), (250, 160, 60)), noise((118, 118, 245), (138, 138, 255))
+    assert encoded_colour(colour)[1] == "image/jpeg"
+    (tmp_path / "out").mkdir()
+    path = write_fbx(tmp_path / "out" / "person.fbx", tiny_rig(), look=Look(colour, normal, unlit=False))
+    assert [found.name for found in path.parent.iterdir()] == ["person.fbx"]
+    moved = path.rename(tmp_path / "elsewhere.fbx")
+    seen = pictures_in_blender(tmp_path, moved)
+    assert set(seen) == {"person_colour.png", "person_normal.png"}
+    wires, space, means, inside = seen["person_colour.png"]
+    assert (wires, space, inside) == (COLOUR_WIRES, "sRGB", True)
+    np.testing.assert_allclose(means, colour.mean((0, 1)) / 255, atol=0.01)
+    wires, space, means, inside = seen["person_normal.png"]
+    assert (wires, space, inside) == (NORMAL_WIRES, "Non-Color", True)
+    np.testing.assert_allclose(means, [0.5, 0.5, 0.98], atol=0.01)
+    content = moved.read_bytes()
+    assert not [part for part in (tempfile.gettempdir(), str(tmp_path), ".fbm") if part.encode() in content]
+
+
+@needs_blender
+def test_colours_that_hold_light_are_the_only_picture(tmp_path):
+    path = write_fbx(tmp_path / "head.fbx", tiny_rig(), look=Look(checkered(), checkered(), unlit=True))
+    seen = pictures_in_blender(tmp_path, path)
+    assert set(seen) == {"head_colour.png"}
+    assert seen["head_colour.png"][0] == COLOUR_WIRES
+    np.testing.assert_allclose(seen["head_colour.png"][2], checkered().mean((0, 1)) / 255, atol=0.01)
 
 
 def test_another_ending_is_refused(tmp_path):

@@ -99,7 +99,7 @@ def test_what_has_no_names_is_told():
     with pytest.raises(InputError, match=r"'mixmo'.*Did you mean 'mixamo'.*model, mixamo, vrm"):
         bone_names(SMPL_SKELETON, "mixmo")
     with pytest.raises(
-        InputError, match=r"7 bones \(place, root.*has no hips, spine, leftUpperLeg.*'mixamo' or 'model'"
+        InputError, match=r"7 bones \(place, root.*has no hips, spine, leftUpperLeg.*'model' or 'mixamo'"
     ):
         bone_names(HEAD_RIG, "vrm")
     with pytest.raises(InputError, match=r"not known: a, b.*'model'"):
