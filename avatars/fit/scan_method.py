@@ -14,7 +14,7 @@ from avatars.fit.pools import PointPools
 from avatars.models.snarf import Snarf
 from body_models import Body
 
-SHIFT_WEIGHT, SHIFT_SIGMA = 1e-4, 0.01
+SHIFT_WEIGHT, SHIFT_SIGMA = 1e-5, 0.01
 """Factor and scale (metres) of what holds joints: those that no scan bends (toes) would wander off otherwise."""
 JOINT_WEIGHT = 10.0
 """Factor of the bootstrapping loss on skinning weights (SNARF, section 3.4)."""

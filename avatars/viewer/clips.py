@@ -24,6 +24,18 @@ class Clip:
         """From the first frame to the last."""
         return self.motion.duration
 
+    @property
+    def travel(self) -> float:
+        """The widest way over the ground, for bodies (metres)."""
+        low, high = self.motion.translations[:, [0, 2]].aminmax(dim=0)
+        return 0.0 if self.head else float((high - low).norm())
+
+    @property
+    def faceless(self) -> bool:
+        """Whether it is played by a head whose face it leaves still."""
+        face = self.motion.expression
+        return self.head and len(self.motion) > 1 and (face is None or bool((face == face[:1]).all()))
+
     def stance(self, seconds: float, in_place: bool = False) -> Stance:
         """The model at a time of the clip, the nearest frame; times beyond its ends are those of the ends.
 

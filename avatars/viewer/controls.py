@@ -37,7 +37,8 @@ class Controls:
         self._panels: list[Panel] = []
         self._lock = threading.RLock()
         stage.on_choice, stage.on_change, stage.on_pick = self.show, self.refresh, self.pick
-        stage.on_roster, player.listener = chooser.refresh, self.tick
+        stage.on_roster.append(chooser.refresh)
+        player.listener = self.tick
 
     def show(self, figure: Figure | None) -> None:
         """Tabs for a figure; none without."""
@@ -62,11 +63,18 @@ class Controls:
                 elif isinstance(panel, PosePanel):
                     panel.follow()
 
-    def tick(self) -> None:
+    def tick(self, origin: object) -> None:
         """Have panels show where the clock is, and what it did to the figure: a few times a second."""
         with self._lock:
             for panel in self._panels:
-                panel.refresh(None)
+                panel.refresh(origin)
+
+    def close(self) -> None:
+        """End the panels' threads."""
+        with self._lock:
+            for panel in self._panels:
+                panel.close()
+            self._panels = []
 
     def pick(self, figure: Figure, joint: int) -> None:
         """Show a joint that was clicked."""
@@ -82,7 +90,7 @@ class Controls:
             with tabs.add_tab("Face"):
                 self._panels.append(ExpressionPanel(stage, figure))
         with tabs.add_tab("Pose"):
-            self._panels.append(PosePanel(stage, figure))
+            self._panels.append(PosePanel(stage, figure, lambda: self._player.playing))
         if isinstance(figure.model, PersonModel) and figure.prior is not None:
             with tabs.add_tab("Person"):
                 self._panels.append(PriorPanel(stage, figure, figure.prior))
@@ -121,13 +129,12 @@ class Chooser:
 
     def _choose(self, event: viser.GuiEvent) -> None:
         figure = next(figure for figure in self._stage.figures if _label(figure) == self._name.value)
-        self._stage.choose(figure)
+        self._stage.choose(figure, True if self._stage.open_on_click else None)
         self._stage.frame(event.client)
 
     def _show(self, event: viser.GuiEvent, alone: bool) -> None:
         if self._stage.chosen is not None:
             self._stage.choose(self._stage.chosen, alone)
-            self.refresh()
             self._stage.frame(event.client)
 
 

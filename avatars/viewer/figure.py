@@ -17,6 +17,9 @@ from avatars.viewer.people import KnownPrior
 from avatars.viewer.state import OWN, PLAIN, Display, Stance
 from avatars.viewer.worker import LatestWorker
 
+HEAD_CELLS, BODY_CELLS = 128, 192
+"""Resolutions to begin with: a body's longest side is three times its head."""
+
 Job = tuple[Model, Stance, Display]
 
 
@@ -38,7 +41,9 @@ class Figure:
         self.clip: Clip | None = None
         self.prior: KnownPrior | None = None
         self.stance = model.build.neutral
-        self.display = display or Display(colouring=OWN if model.build.has_colours else PLAIN)
+        self.display = display or Display(
+            colouring=OWN if model.build.has_colours else PLAIN, resolution=HEAD_CELLS if model.head else BODY_CELLS
+        )
         self._lock = threading.Lock()
         self.path = f"/avatars/{number}"
         self.frame = server.scene.add_frame(self.path, show_axes=False)
@@ -52,6 +57,11 @@ class Figure:
     def name(self) -> str:
         """What to call it."""
         return self.model.name
+
+    @property
+    def gizmo_path(self) -> str:
+        """Where the rings that turn its joints are in the scene."""
+        return f"{self.path}/gizmo"
 
     @property
     def visible(self) -> bool:
@@ -131,6 +141,7 @@ class Figure:
         self._layers.draw(model.shown(stance, display), display)
         self.draws += 1
         self._board.done(self.name)
+        self._board.clear(self.name)
 
     def _failed(self, error: Exception) -> None:
         self._board.error(self.name, error)

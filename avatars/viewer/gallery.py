@@ -35,6 +35,7 @@ class Gallery:
         self.complete = threading.Event()
         """Set while all of a page are on the stage."""
         stage.open_on_click = True
+        stage.on_roster.append(self._say)
         gui, several = stage.server.gui, len(places) > SHOWN
         self._text = gui.add_markdown("")
         self._back = gui.add_button("Earlier people", icon=viser.Icon.ARROW_LEFT, visible=several)
@@ -59,27 +60,40 @@ class Gallery:
     def _fill(self, turn: int) -> None:
         """Open the page's avatars; stops where another page is wanted by now."""
         self._stage.clear()
+        self._stage.board.clear("Gallery")
+        unread = []
         first = self._page * SHOWN
         some = self._places[first : first + SHOWN]
         self._back.disabled, self._next.disabled = self._page == 0, self._page == self.pages - 1
-        self._text.content = f"People {first + 1} to {first + len(some)} of {len(self._places)}. Click one to open it."
+        self._say()
         known = self._known(some)
         for place in some:
             if turn != self._turn:
                 return
-            self._open(place, known)
+            unread += self._open(place, known)
         self._stage.board.done("Gallery")
+        if unread:
+            self._stage.board.error("Gallery", InputError("  \n".join(unread)))
         self._stage.frame()
         for client in self._stage.server.get_clients().values():
             self._stage.frame(client)
         self.complete.set()
 
-    def _open(self, place: Place, known: KnownPrior | None) -> None:
+    def _say(self) -> None:
+        """Who is shown, and how to see one of them or all."""
+        first = self._page * SHOWN
+        last = min(first + SHOWN, len(self._places))
+        how = "Show all brings the others back." if self._stage.alone else "Click one to open it."
+        self._text.content = f"People {first + 1} to {last} of {len(self._places)}. {how}"
+
+    def _open(self, place: Place, known: KnownPrior | None) -> list[str]:
+        """Put one on the stage; returns what was wrong with its file."""
         self._stage.board.busy("Gallery", f"opening {place.path.stem}")
         try:
             self._added(self._stage.add(opened(place, known), known, Display(resolution=CELLS)))
         except (InputError, OSError) as error:
-            self._stage.board.error(place.path.name, error)
+            return [f"{place.path.name}: {error}"]
+        return []
 
     def _known(self, some: Sequence[Place]) -> KnownPrior | None:
         """The prior, read once, where any of the people have codes."""

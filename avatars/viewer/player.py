@@ -19,7 +19,9 @@ class Player:
         self._figures, self._watched = figures, watched
         self.seconds, self.speed = 0.0, 1.0
         self.loop, self.in_place = True, False
-        self.listener: Callable[[], None] = lambda: None
+        self.listener: Callable[[object], None] = lambda origin: None
+        """Told when the clock starts, stops or has gone on, and by whom."""
+        self._lock = threading.Lock()
         self._running, self._stopped = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
@@ -39,16 +41,23 @@ class Player:
         if self.length > 0:
             self.seconds = 0.0 if self.seconds >= self.length else self.seconds
             self._running.set()
-        self.listener()
+        self.listener(None)
 
     def pause(self) -> None:
         """Stand still."""
         self._running.clear()
-        self.listener()
+        self.listener(None)
+
+    def scrub(self, seconds: float, origin: object = None) -> None:
+        """Stand still at a time; `origin` is who asks."""
+        self._running.clear()
+        self.seek(seconds)
+        self.listener(origin)
 
     def seek(self, seconds: float) -> None:
         """Go to a time."""
-        self.seconds = min(max(seconds, 0.0), self.length)
+        with self._lock:
+            self.seconds = min(max(seconds, 0.0), self.length)
         self.show()
 
     def show(self) -> None:
@@ -59,10 +68,8 @@ class Player:
 
     def advance(self, elapsed: float) -> None:
         """Let seconds go by."""
-        seconds, length = self.seconds + self.speed * elapsed, self.length
-        if seconds > length and not self.loop:
-            self._running.clear()
-        self.seconds = seconds % length if self.loop and length > 0 else min(seconds, length)
+        with self._lock:
+            self._count_on(elapsed)
         self.show()
 
     def stop(self) -> None:
@@ -71,6 +78,20 @@ class Player:
         self._running.set()
         if self._thread is not threading.current_thread():
             self._thread.join(1.0)
+
+    def _count_on(self, elapsed: float) -> None:
+        seconds, length = self.seconds + self.speed * elapsed, self.length
+        if seconds > length and not self.loop:
+            self._running.clear()
+        self.seconds = seconds % length if self.loop and length > 0 else min(seconds, length)
+
+    def _go_on(self, elapsed: float) -> None:
+        """Let seconds go by, unless somebody just stopped the clock."""
+        with self._lock:
+            if not self.playing:
+                return
+            self._count_on(elapsed)
+        self.show()
 
     def _run(self) -> None:
         last = told = time.monotonic()
@@ -82,9 +103,9 @@ class Player:
                 return
             now = time.monotonic()
             if self._watched():
-                self.advance(now - last)
+                self._go_on(now - last)
             if now - told > TOLD_EVERY or not self.playing:
                 told = now
-                self.listener()
+                self.listener(None)
             last = now
             time.sleep(max(0.0, 1 / RATE - (time.monotonic() - now)))

@@ -71,7 +71,7 @@ def shown_rig(
     vertices = rig.vertices
     if len(rig.morphs):
         vertices = vertices + blend_offsets(rig.morph_weights(rotations[None], expression[None])[0], rig.morphs)
-    matrices = (rig.weights[..., None, None] * transforms[rig.bones]).sum(1)
+    matrices = rig.blended(transforms[None])[0]
     posed = (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
     if display.colouring == OWN and own is not None:
         return Meshed(posed, rig.faces, own.colours, own.unlit)

@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -24,8 +25,11 @@ GAP = 0.24
 IN_A_ROW = 6
 KEY = (1.9, 4.4, 3.2)
 """Where the light that casts shadows hangs (metres)."""
-PANEL = 0.22
-"""Share of the view that the column of controls covers."""
+PANEL, PHONE = 335, 576
+"""Pixels that the column of controls covers, and below which it lies under the view instead."""
+FIRST_VIEW = 1.4, 0.22
+"""Width by height of views that are not known yet, and the share of these that the controls cover."""
+GROUND = "/ground"
 
 
 class Stage:
@@ -40,7 +44,8 @@ class Stage:
         self.open_on_click = False
         """Whether a click on one of several shows that one alone."""
         self.on_choice: Callable[[Figure | None], None] = lambda figure: None
-        self.on_roster: Callable[[], None] = lambda: None
+        self.on_roster: list[Callable[[], None]] = []
+        """Told when somebody came, or others are shown or hidden."""
         self.on_change: Callable[[Figure, object], None] = lambda figure, origin: None
         self.on_pick: Callable[[Figure, int], None] = lambda figure, joint: None
         self._lock = threading.RLock()
@@ -67,7 +72,7 @@ class Stage:
         figure.redraw()
         if self.chosen is None:
             self.choose(figure)
-        self.on_roster()
+        self._roster_changed()
         return figure
 
     def clear(self) -> None:
@@ -81,13 +86,15 @@ class Stage:
     def choose(self, figure: Figure, alone: bool | None = None) -> None:
         """Make a figure the one that panels act on; `alone` hides the others, or shows them again."""
         with self._lock:
-            changed, self.chosen = figure is not self.chosen, figure
+            changed, self.chosen, before = figure is not self.chosen, figure, self.alone
             self.alone = self.alone if alone is None else alone
             for other in self.figures:
                 other.visible = other is figure or not self.alone
             self.arrange()
         if changed:
             self.on_choice(figure)
+        if self.alone != before:
+            self._roster_changed()
 
     def arrange(self) -> None:
         """Put figures beside each other, in rows where they are many."""
@@ -107,13 +114,35 @@ class Stage:
     def frame(self, client: viser.ClientHandle | None = None) -> None:
         """Have a camera see all that is shown; without a client, those of the clients to come."""
         camera = self.server.initial_camera if client is None else client.camera
-        aspect = 1.4 if client is None else max(client.camera.aspect, 0.2)
+        aspect, covered = FIRST_VIEW
+        if client is not None:
+            aspect, covered = max(client.camera.aspect, 0.2), covered_share(client.camera.image_width)
         boxes = [figure.box() for figure in self.figures if figure.visible]
         if not boxes:
             return
-        position, middle = framing(torch.stack(boxes), aspect)
+        position, middle = framing(torch.stack(boxes), aspect, covered)
         camera.fov = FIELD_OF_VIEW
         camera.position, camera.look_at = tuple(position.tolist()), tuple(middle.tolist())
+
+    @contextmanager
+    def bare(self, client: viser.ClientHandle, backdrop: bool) -> Iterator[None]:
+        """For one browser only, and as long as the block runs, no rings, nor ground and backdrop unless wished."""
+        hidden = [figure.gizmo_path for figure in self.figures] + ([] if backdrop else [GROUND])
+        with client.atomic():
+            covers = [client.scene.add_frame(path, show_axes=False) for path in hidden]
+            if not backdrop:
+                client.scene.set_background_image(None)
+        try:
+            yield
+        finally:
+            for cover in covers:
+                cover.remove()
+            if not backdrop:
+                client.scene.set_background_image(_backdrop(), format="png")
+
+    def _roster_changed(self) -> None:
+        for told in self.on_roster:
+            told()
 
     def _told(self, figure: Figure, origin: object) -> None:
         self.on_change(figure, origin)
@@ -137,17 +166,28 @@ def picked_joint(figure: Figure, origin: Float[Tensor, "3"], direction: Float[Te
     return int((towards - along[:, None] * unit).norm(dim=1).argmin())
 
 
-def framing(boxes: Float[Tensor, "box 2 3"], aspect: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Where a camera stands and what it looks at, so that it sees all boxes (metres); `aspect` is width by height."""
+def covered_share(width: int | float) -> float:
+    """How much of a view so many pixels wide is behind the controls."""
+    return 0.0 if width < PHONE else min(PANEL / width, 0.5)
+
+
+def framing(
+    boxes: Float[Tensor, "box 2 3"], aspect: float, covered: float
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+    """Where a camera stands and what it looks at, so that it sees all boxes (metres).
+
+    `aspect` is the view's width by its height, of which a share is `covered` on the right.
+    """
     low, high = boxes[:, 0].amin(0), boxes[:, 1].amax(0)
     middle, size = (low + high) / 2, high - low
     half = math.tan(FIELD_OF_VIEW / 2)
-    across, up = float(size[0]) / (aspect * (1 - PANEL)), float(size[1])
-    distance = max(across * 1.1, up * 1.15) / 2 / half + float(size[2]) / 2
+    across, up = float(size[0]) / (aspect * (1 - covered)), float(size[1])
+    nearest = max(across * 1.1, up * 1.15) / 2 / half
+    distance = nearest + float(size[2]) / 2
     beside = BESIDE if len(boxes) == 1 else 0.0
     above = ABOVE if len(boxes) == 1 else 2 * ABOVE
     towards = [math.cos(above) * math.sin(beside), math.sin(above), math.cos(above) * math.cos(beside)]
-    shift = PANEL / 2 * 2 * half * aspect * distance
+    shift = covered / 2 * 2 * half * aspect * nearest
     middle = middle + shift * middle.new_tensor([math.cos(beside), 0.0, -math.sin(beside)])
     return middle + distance * middle.new_tensor(towards), middle
 
@@ -171,7 +211,7 @@ def _furnish(server: viser.ViserServer) -> viser.SpotLightHandle:
     scene.add_light_directional("/lights/front", color=(255, 250, 244), intensity=0.9, position=(1.0, 1.6, 2.6))
     scene.add_light_directional("/lights/rim", color=(214, 228, 255), intensity=1.2, position=(-2.0, 2.5, -3.0))
     scene.add_grid(
-        "/ground", plane="xz", infinite_grid=True, cell_size=0.25, section_size=1.0, cell_color=(214, 216, 222),
+        GROUND, plane="xz", infinite_grid=True, cell_size=0.25, section_size=1.0, cell_color=(214, 216, 222),
         section_color=(186, 189, 198), fade_distance=9.0, fade_from="origin", shadow_opacity=0.25,
     )  # fmt: skip
     return key

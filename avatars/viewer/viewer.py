@@ -57,9 +57,11 @@ class Viewer:
         self.board = Board(self._server)
         self.stage = Stage(self._server, self.board)
         self.player = Player(lambda: self.stage.figures, lambda: bool(self._server.get_clients()))
+        self._server.on_client_connect(lambda client: self.stage.frame(client))
         self.loader = MotionLoader(self.stage, self.player)
         self._gallery: Gallery | None = None
-        self._controls = Controls(self.stage, self.player, self.loader, Chooser(self.stage), self.board)
+        self._chooser = Chooser(self.stage)
+        self._controls = Controls(self.stage, self.player, self.loader, self._chooser, self.board)
 
     @property
     def address(self) -> str:
@@ -89,8 +91,7 @@ class Viewer:
 
     def show_gallery(self, places: Sequence[Place], motion: Motion | Path | None = None) -> Gallery:
         """Show many avatars as a gallery, which is filled while the page can be seen already."""
-        added = (lambda figure: None) if motion is None else (lambda figure: self.loader.load(motion, [figure]))
-        self._gallery = Gallery(self.stage, places, lambda: self.prior, added)
+        self._gallery = Gallery(self.stage, places, lambda: self.prior, lambda figure: self._join(motion))
         self._gallery.show(0)
         return self._gallery
 
@@ -114,6 +115,7 @@ class Viewer:
         """Close the page."""
         self.player.stop()
         self.loader.stop()
+        self._controls.close()
         for figure in self.stage.figures:
             figure.halt()
             figure.wait(PATIENCE)
@@ -125,6 +127,11 @@ class Viewer:
 
     def __exit__(self, *raised: object) -> None:
         self.stop()
+
+    def _join(self, motion: Motion | Path | None) -> None:
+        """Have those who came last play along; the loader forgets requests for newer ones, so name all of them."""
+        if motion is not None:
+            self.loader.load(motion, [figure for figure in self.stage.figures if figure.clip is None])
 
     def _model(self, avatar: Shownable, name: str) -> Model:
         if isinstance(avatar, Person):

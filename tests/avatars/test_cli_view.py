@@ -73,6 +73,7 @@ def test_who_came_by_ssh_learns_the_tunnel(served, tmp_path, capsys, monkeypatch
         ({"port": 99_999}, "--port 99999 is not"),
         ({"host": "192.0.2.1"}, "not an address of this computer"),
         ({"motion": "none.bvh"}, "No motion file"),
+        ({"motion": "text.bvh"}, "text.bvh"),
         ({"prior": "none.prior"}, "No prior file"),
     ],
 )
@@ -80,6 +81,7 @@ def test_bad_input_is_told(served, tmp_path, monkeypatch, given, said):
     monkeypatch.chdir(tmp_path)
     small_avatar_file(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "text.bvh").write_text("hello")
     (tmp_path / "text.avatar").write_text("no avatar")
     paths = {name: Path(value) for name, value in given.items() if name in ("motion", "prior")}
     files = tuple(Path(name) for name in given.get("avatars", ("small.avatar",)))

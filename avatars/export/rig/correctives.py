@@ -97,7 +97,7 @@ def needed_displacements(
         points, right = _onto_surface(model, canonical.vertices, normals, slopes, code)
         frame = torch.full_like(points[:, 0], number, dtype=torch.long)
         posed = forward_skin(deformation, points, frame)
-        own = (rig.weights[..., None, None] * transforms[number][rig.bones]).sum(1)
+        own = rig.blended(transforms[number : number + 1])[0]
         found.append(_unposed(own, posed, rig.vertices) * right[:, None])
     return torch.stack(found)
 

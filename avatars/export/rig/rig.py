@@ -77,6 +77,10 @@ class Rig:
         posed = posed_from_rest(rotation_matrices(rotations), translations, self.joints, self.skeleton.parents)
         return matmul(posed, invert_rigid(self.bind_from_rest()))
 
+    def blended(self, transforms: Float[Tensor, "frame bone 4 4"]) -> Float[Tensor, "frame vertex 4 4"]:
+        """Each vertex's transform: the mean of its bones' by its weights (linear blend skinning)."""
+        return (self.weights[..., None, None] * transforms[:, self.bones]).sum(2)
+
     def morph_weights(
         self, rotations: Float[Tensor, "frame bone 3"], expression: Float[Tensor, "frame expression"] | None = None
     ) -> Float[Tensor, "frame morph"]:
@@ -100,7 +104,7 @@ class Rig:
         if len(self.morphs):
             moved = moved + blend_offsets(motion.morph_weights, self.morphs)
         transforms = self.posed_from_bind(motion.rotations, motion.translations)
-        own = (self.weights[..., None, None] * transforms[:, self.bones]).sum(2)
+        own = self.blended(transforms)
         return matmul(own[..., :3, :3], moved[..., None])[..., 0] + own[..., :3, 3]
 
     def taken(self, index: Int[Tensor, "taken"], faces: Int[Tensor, "face 3"]) -> "Rig":
@@ -113,7 +117,7 @@ class Rig:
     def rebound(self, pose: Float[Tensor, "bone 3"]) -> "Rig":
         """The same rig bound in another pose (axis-angle, radians): that is where its mesh then stands."""
         still = self.joints.new_zeros(1, 3)
-        own = (self.weights[..., None, None] * self.posed_from_bind(pose[None], still)[0][self.bones]).sum(1)
+        own = self.blended(self.posed_from_bind(pose[None], still))[0]
         turn = own[:, :3, :3]
         vertices = matmul(turn, self.vertices[..., None])[..., 0] + own[:, :3, 3]
         morphs = matmul(turn, self.morphs[..., None])[..., 0]

@@ -7,7 +7,7 @@ import viser
 
 from avatars.viewer.figure import Figure
 from avatars.viewer.models import HeadModel
-from avatars.viewer.panels.handling import on_press, on_user, put
+from avatars.viewer.panels.handling import number, on_press, on_user, put
 from avatars.viewer.panels.parts import face_parts, spaced
 from avatars.viewer.stage import Stage
 
@@ -29,8 +29,8 @@ class ExpressionPanel:
         gui, board = stage.server.gui, stage.board
         on_press(gui.add_button("Neutral", icon=viser.Icon.REFRESH), board, lambda event: self._neutral())
         on_press(gui.add_button("Random face", icon=viser.Icon.DICE), board, lambda event: self._random())
-        for number, (part, names) in enumerate(face_parts(self._names).items()):
-            with gui.add_folder(part, expand_by_default=number in (3, 4)):
+        for place, (part, names) in enumerate(face_parts(self._names).items()):
+            with gui.add_folder(part, expand_by_default=place in (3, 4)):
                 for name in names:
                     self._add(gui, name)
         self.refresh(None)
@@ -51,7 +51,7 @@ class ExpressionPanel:
         high = 1.0 if self._named else COMPONENTS
         slider = gui.add_slider(spaced(name), low, high, 0.01, 0.0, hint=name)
         index = self._names.index(name)
-        on_user(slider, self._stage.board, lambda event: self._set(index, float(slider.value)))
+        on_user(slider, self._stage.board, lambda event: self._set(index, number(slider)))
         self._sliders[name] = slider
 
     def _set(self, index: int, value: float) -> None:

@@ -55,8 +55,10 @@ class FilesPanel:
         if client is None:
             return
         size = client.camera.image_height, client.camera.image_width
+        self._stage.board.clear("Export")
         try:
-            seen = client.get_render(*size, transport_format="png", timeout=PATIENCE)
+            with self._stage.bare(client, backdrop=not self._clear.value):
+                seen = client.get_render(*size, transport_format="png", timeout=PATIENCE)
         except (RuntimeError, TimeoutError) as error:
             raise InputError("The browser sent no picture; is its tab still open and in front?") from error
         if not self._clear.value:
@@ -68,6 +70,7 @@ class FilesPanel:
 
     def _export(self, client: viser.ClientHandle | None) -> None:
         figure, board = self._figure, self._stage.board
+        board.clear("Export")
         board.busy("Export", f"writing {self._format.value}")
         try:
             with tempfile.TemporaryDirectory() as folder:

@@ -8,13 +8,16 @@ import viser
 
 from avatars.viewer.clips import clip_of, own_clip
 from avatars.viewer.figure import Figure
-from avatars.viewer.panels.handling import on_press, on_user, put
+from avatars.viewer.panels.handling import number, on_press, on_user, put
 from avatars.viewer.player import Player
 from avatars.viewer.stage import Stage
 from avatars.viewer.worker import LatestWorker
 from body_models import InputError, Motion
 
 KINDS = "BVH, AMASS npz, GLB, ARKit CSV, or the folder of a tracked video"
+TOPIC, HEADS = "Motion", "Motion of heads"
+FAR = 1.5
+"""Motions that go further over the ground are played in place at first (metres)."""
 CHOSEN, EVERYBODY = "chosen avatar", "all avatars"
 
 
@@ -32,7 +35,9 @@ class MotionPanel:
         on_user(self._speed, board, lambda event: self._set_speed())
         self._loop = gui.add_checkbox("Loop", player.loop)
         on_user(self._loop, board, lambda event: self._set_loop())
-        self._in_place = gui.add_checkbox("In place", player.in_place, hint="Bodies do not walk away")
+        self._in_place = gui.add_checkbox(
+            "In place", player.in_place, hint="Bodies do not walk away; ticked for motions that go far"
+        )
         on_user(self._in_place, board, lambda event: self._set_in_place())
         with gui.add_folder("Take motion from"):
             self._path = gui.add_text("File", loader.last, hint=f"On the computer that shows this page: {KINDS}")
@@ -45,7 +50,7 @@ class MotionPanel:
         self.refresh(None)
 
     def refresh(self, origin: object) -> None:
-        """Show where the clock is."""
+        """Show where the clock is; this panel's own slider knows when it was it that moved the clock."""
         player, length = self._player, self._player.length
         label = "Pause" if player.playing else "Play"
         if self._play.label != label:
@@ -54,7 +59,9 @@ class MotionPanel:
         if self._time.max != max(length, 0.01):
             self._time.max = max(length, 0.01)
         self._play.disabled = self._time.disabled = length == 0
-        put(self._time, min(round(player.seconds, 2), self._time.max))
+        put(self._in_place, player.in_place)
+        if origin is not self:
+            put(self._time, min(round(player.seconds, 2), self._time.max))
 
     def close(self) -> None:
         """Nothing of it is in the scene."""
@@ -74,11 +81,10 @@ class MotionPanel:
         self._loader.load_upload(given.name, given.content, self._figures())
 
     def _scrub(self) -> None:
-        self._player.pause()
-        self._player.seek(float(self._time.value))
+        self._player.scrub(number(self._time), self)
 
     def _set_speed(self) -> None:
-        self._player.speed = float(self._speed.value)
+        self._player.speed = number(self._speed)
 
     def _set_loop(self) -> None:
         self._player.loop = bool(self._loop.value)
@@ -96,7 +102,7 @@ class MotionLoader:
         self.last = ""
         """The path that was read last."""
         self._worker = LatestWorker[Callable[[], None]](
-            lambda job: job(), lambda error: stage.board.error("Motion", error), "motion"
+            lambda job: job(), lambda error: stage.board.error(TOPIC, error), "motion"
         )
 
     def load(self, source: Motion | Path, figures: list[Figure]) -> None:
@@ -131,16 +137,33 @@ class MotionLoader:
             self._give(figures, path)
 
     def _give(self, figures: list[Figure], source: Motion | Path | None) -> None:
-        moved = False
+        board, moving = self._stage.board, []
+        refused: dict[str, list[str]] = {}
         for figure in figures:
-            self._stage.board.busy(figure.name, "bringing the motion over")
+            board.busy(figure.name, "bringing the motion over")
             try:
                 figure.clip = own_clip(figure.model) if source is None else clip_of(figure.model, source)
                 figure.change(canonical=False)
-                moved = True
+                moving.append(figure)
             except InputError as error:
-                self._stage.board.error(figure.name, error)
-            self._stage.board.done(figure.name)
-        if moved:
-            self._player.seconds = 0.0
-            self._player.play()
+                refused.setdefault(str(error), []).append(figure.name)
+            finally:
+                board.done(figure.name)
+        board.clear(TOPIC)
+        board.clear(HEADS)
+        if moving:
+            self._begin(moving, source is None)
+        if refused:  # one message, though many avatars may say the same
+            lines = [f"{', '.join(names)}: {said}" for said, names in refused.items()]
+            board.error(TOPIC, InputError("  \n".join(lines)))
+
+    def _begin(self, figures: list[Figure], own: bool) -> None:
+        """Play from the start, in place where somebody would leave the picture."""
+        clips = [figure.clip for figure in figures if figure.clip is not None]
+        self._player.in_place = any(clip.travel > FAR for clip in clips)
+        still = [figure.name for figure in figures if figure.clip is not None and figure.clip.faceless and not own]
+        if still:
+            who = ", ".join(still)
+            self._stage.board.note(HEADS, f"{who}: a head cannot play a body's motion but for turns of its neck.")
+        self._player.seconds = 0.0
+        self._player.play()

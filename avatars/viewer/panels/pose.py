@@ -1,6 +1,7 @@
 """Joints of the chosen avatar: three sliders and a gizmo for one of them at a time, and poses to start from."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import roma
@@ -10,13 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatars.viewer.figure import Figure
-from avatars.viewer.panels.handling import on_press, on_user, put
+from avatars.viewer.panels.handling import number, on_press, on_user, put
 from avatars.viewer.panels.parts import body_parts, spaced
 from avatars.viewer.stage import Stage
 from avatars.viewer.state import Stance
 
-AXES = (("Bend (x)", "about the axis to the person's left"), ("Twist (y)", "about the upright axis"),
-        ("Lean (z)", "about the axis that points forward"))  # fmt: skip
+AXES = (("Turn about x", "about the axis to the person's left at rest"), ("Turn about y", "about the upright axis"),
+        ("Turn about z", "about the axis that points forward at rest"))  # fmt: skip
+NOW = "as it is now"
+"""The entry beside the poses to start from."""
+RESET, COPY = "reset", "copy to the other side"
 RANDOM_TURN = 0.35
 """How far joints of a random pose are turned (radians, standard deviation)."""
 
@@ -24,8 +28,8 @@ RANDOM_TURN = 0.35
 class PosePanel:
     """Poses one figure."""
 
-    def __init__(self, stage: Stage, figure: Figure) -> None:
-        self._stage, self._figure = stage, figure
+    def __init__(self, stage: Stage, figure: Figure, playing: Callable[[], bool] = lambda: False) -> None:
+        self._stage, self._figure, self._playing = stage, figure, playing
         self._parts = body_parts(figure.model.build.skeleton.joint_names)
         self._joint = (
             0 if len(figure.model.build.skeleton) < 2 else min(_elbow(figure), len(figure.model.build.skeleton) - 1)
@@ -48,6 +52,9 @@ class PosePanel:
         if self._part.value != part:
             put(self._part, part)
         self._list_joints()
+        start = self._poses.get(self._start.value)
+        if start is not None and not start.equals(self._figure.stance):
+            put(self._start, NOW)  # so that the same pose can be chosen again
         if origin is not self:
             for slider, radians in zip(self._sliders, self._figure.stance.rotations[self._joint].tolist(), strict=True):
                 put(slider, min(max(round(math.degrees(radians), 1), -180.0), 180.0))
@@ -55,8 +62,11 @@ class PosePanel:
             self.follow()
 
     def follow(self) -> None:
-        """Put the gizmo where the joint is."""
+        """Put the gizmo where the joint is; there is none while motion plays, as browsers draw bodies later."""
         figure = self._figure
+        if self._playing():
+            self._gizmo.visible = False
+            return
         turns, places = figure.model.frames(figure.stance)
         self._gizmo.visible = bool(self._show_gizmo.value) and not figure.display.canonical
         self._gizmo.position = places[self._joint].numpy()
@@ -68,9 +78,12 @@ class PosePanel:
 
     def _build(self, gui: viser.GuiApi) -> None:
         board, names = self._stage.board, self._figure.model.build.skeleton.joint_names
-        self._poses = self._figure.model.build.poses()
-        self._start = gui.add_dropdown("Start from", tuple(self._poses), hint="A pose to start from")
-        on_user(self._start, board, lambda event: self._stand(self._poses[self._start.value]))
+        self._model = self._figure.model
+        self._poses = self._model.build.poses()
+        first = next((name for name, pose in self._poses.items() if pose.equals(self._figure.stance)), NOW)
+        listed = (NOW, *self._poses)
+        self._start = gui.add_dropdown("Start from", listed, initial_value=first, hint="A pose to start from")
+        on_user(self._start, board, lambda event: self._begin(self._start.value))
         self._part = gui.add_dropdown("Part", tuple(self._parts))
         on_user(self._part, board, lambda event: self.choose(names.index(self._parts[self._part.value][0])))
         self._name = gui.add_dropdown("Joint", ("",), hint="A click on the avatar chooses the nearest joint")
@@ -84,8 +97,12 @@ class PosePanel:
             "Gizmo", _wants_gizmo(self._stage, self._figure), hint="Rings in the scene that turn the joint"
         )
         on_user(self._show_gizmo, board, lambda event: self.follow())
-        buttons = gui.add_button_group("Joint", ("reset", "mirror"), hint="Reset it, or copy it to the other side")
-        on_user(buttons, board, lambda event: self._reset() if buttons.value == "reset" else self._mirror())
+        buttons = gui.add_button_group(
+            "This joint", (RESET, COPY), hint="Back to neutral, or have the other side's turned as this one is"
+        )
+        on_user(buttons, board, lambda event: self._reset() if buttons.value == RESET else self._mirror())
+        on_press(gui.add_button("Reset all", icon=viser.Icon.REFRESH, hint="The whole pose and its place"), board,
+                 lambda event: self._reset_all())  # fmt: skip
         on_press(gui.add_button("Random pose", icon=viser.Icon.DICE), board, lambda event: self._random())
 
     def _list_joints(self) -> None:
@@ -102,12 +119,24 @@ class PosePanel:
         self.choose(next(number for number, name in enumerate(names) if spaced(name) == shown))
 
     def _turn(self) -> None:
-        degrees = torch.tensor([slider.value for slider in self._sliders])
+        degrees = torch.tensor([number(slider) for slider in self._sliders])
         self._posed()
         self._figure.stand(self._figure.stance.turned(self._joint, torch.deg2rad(degrees)), self)
 
     def _reset(self) -> None:
         self._stand(self._figure.stance.turned(self._joint, self._figure.model.build.neutral.rotations[self._joint]))
+
+    def _reset_all(self) -> None:
+        """The neutral pose, with the face as it is."""
+        self._stand(replace(self._figure.model.build.neutral, expression=self._figure.stance.expression))
+
+    def _begin(self, pose: str) -> None:
+        if pose == NOW:
+            return
+        if self._model is not self._figure.model:  # somebody else by now, who touches the ground elsewhere
+            self._model = self._figure.model
+            self._poses = self._model.build.poses()
+        self._stand(self._poses[pose])
 
     def _mirror(self) -> None:
         """The other side's joint as this one, seen in a mirror."""
@@ -133,7 +162,7 @@ class PosePanel:
     def _add_gizmo(self) -> viser.TransformControlsHandle:
         root = self._joint == 0
         gizmo = self._stage.server.scene.add_transform_controls(
-            f"{self._figure.path}/gizmo", scale=0.09 if self._figure.model.head else 0.22, disable_axes=not root,
+            self._figure.gizmo_path, scale=0.09 if self._figure.model.head else 0.22, disable_axes=not root,
             disable_sliders=True, depth_test=False, line_width=2.0,
         )  # fmt: skip
         gizmo.on_update(lambda event: self._dragged(gizmo))

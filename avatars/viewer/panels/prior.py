@@ -7,7 +7,7 @@ import viser
 
 from avatars.models.person import Person
 from avatars.viewer.figure import Figure
-from avatars.viewer.panels.handling import on_user, put
+from avatars.viewer.panels.handling import number, on_user, put
 from avatars.viewer.people import PARTS, KnownPrior, PersonModel
 from avatars.viewer.stage import Stage
 from avatars.viewer.worker import LatestWorker
@@ -41,7 +41,7 @@ class PriorPanel:
         self._seed = gui.add_number(
             "Seed", 0, min=0, max=MOST_SEEDS, step=1, hint="The same seed gives the same person"
         )
-        on_user(self._seed, board, lambda event: self._vary(PARTS, int(self._seed.value)))
+        on_user(self._seed, board, lambda event: self._vary(PARTS, int(number(self._seed))))
         self._spread = gui.add_slider("Spread", 0.0, 1.5, 0.05, 1.0, hint="0: the typical person; 1: as in life")
         with gui.add_folder("Between two people"):
             self._first = gui.add_number("First seed", 1, min=0, max=MOST_SEEDS, step=1)
@@ -56,12 +56,12 @@ class PriorPanel:
         if seed is None:
             seed = random.randrange(MOST_SEEDS)
             put(self._seed, seed)
-        spread, person = float(self._spread.value), model.person
+        spread, person = number(self._spread), model.person
         self._worker.ask(lambda: self._known.varied(person, parts, seed, spread))
 
     def _between(self) -> None:
-        seeds, share = (int(self._first.value), int(self._second.value)), float(self._share.value)
-        spread = float(self._spread.value)
+        seeds, share = (int(number(self._first)), int(number(self._second))), number(self._share)
+        spread = number(self._spread)
         self._worker.ask(lambda: self._known.between(*seeds, share, spread))
 
     def _make(self, drawn: Callable[[], Person]) -> None:

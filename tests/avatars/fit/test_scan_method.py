@@ -119,12 +119,12 @@ def test_one_bootstrapped_step_of_mlps(code):
     options = small_options(snarf=sizes, points=100, steps=100, bootstrap=0.02)
     method = ScanMethod(module, body, body_pools(), options, exact_poses=False)
     terms = method.losses(0, generator())
-    assert set(terms) == {"occupancy", "bones", "weights"}
+    assert set(terms) == {"occupancy", "joints", "bones", "weights"}
     assert all(term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
     assert all(value.grad is None or value.grad.isfinite().all() for value in module.parameters())
     assert any(value.grad.abs().sum() > 0 for value in snarf.weights.parameters())
-    assert set(method.losses(2, generator())) == {"occupancy"}
+    assert set(method.losses(2, generator())) == {"occupancy", "joints"}
 
 
 def test_hard_and_soft_labels_agree_on_the_sign():

@@ -107,10 +107,11 @@ def test_a_gizmo_turns_the_joint_as_it_stands():
     assert torch.allclose(roma.rotvec_to_rotmat(own_turn(turns, -1, turns[0])), turns[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("covered", [0.0, 0.22, 0.4])
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
-def test_cameras_see_all(aspect):
+def test_cameras_see_all(aspect, covered):
     boxes = torch.tensor([[[-0.5, 0.0, -0.2], [0.5, 1.8, 0.2]], [[2.5, 0.0, -1.2], [3.5, 1.7, -0.8]]])
-    position, middle = framing(boxes, aspect)
+    position, middle = framing(boxes, aspect, covered)
     back = (position - middle) / (position - middle).norm()
     right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), back), dim=0)
     up = torch.linalg.cross(back, right)
@@ -119,4 +120,6 @@ def test_cameras_see_all(aspect):
     half = torch.tan(torch.tensor(FIELD_OF_VIEW / 2))
     assert (depth > 0).all()
     assert ((corners @ up).abs() / depth).max() < half
-    assert ((corners @ right).abs() / depth).max() < half * aspect
+    across = (corners @ right) / depth
+    assert across.min() > -half * aspect
+    assert across.max() < half * aspect * (1 - 2 * covered) + 1e-4  # left of the controls

@@ -46,7 +46,7 @@ def test_a_slider_moves_the_body(chromium, viewer):
     figure = show(viewer, small_avatar())
     tab, errors = opened(chromium, viewer.address, 1000)
     before, stance = picture(tab), figure.stance
-    slide(tab, "Lean (z)", 0.9)
+    slide(tab, "Turn about z", 0.9)
     assert changes(tab, before)
     assert not figure.stance.equals(stance)
     assert real(errors) == []
@@ -100,6 +100,21 @@ def test_motion_plays_in_two_browsers_and_one_may_leave(chromium, viewer, tmp_pa
     first.close()
 
 
+def test_scrubbing_moves_the_body_to_that_time(chromium, viewer, tmp_path):
+    show(viewer, small_avatar())
+    tab, errors = opened(chromium, viewer.address, 1000)
+    turn_to(tab, "Motion")
+    viewer.play(write_bvh(tmp_path / "walk.bvh", frames=30))
+    assert viewer.loader.wait(30.0)
+    tab.get_by_role("button", name="Pause").wait_for()
+    slide(tab, "Time (s)", 0.5)
+    tab.get_by_role("button", name="Play").wait_for()
+    tab.wait_for_timeout(300)
+    assert viewer.player.seconds == pytest.approx(viewer.player.length / 2, abs=0.15)
+    assert real(errors) == []
+    tab.close()
+
+
 def test_pictures_and_files_are_downloaded(chromium, viewer):
     show(viewer, small_avatar())
     tab, errors = opened(chromium, viewer.address, 1000)
@@ -109,6 +124,13 @@ def test_pictures_and_files_are_downloaded(chromium, viewer):
     seen = iio.imread(waiting.value.path().read_bytes(), extension=".png")
     assert seen.shape[2] == 3
     assert seen.std() > 1
+    tab.get_by_label("Clear background").check(force=True)
+    with tab.expect_download() as waiting:
+        tab.get_by_role("button", name="Screenshot").click()
+    clear = iio.imread(waiting.value.path().read_bytes(), extension=".png")
+    assert clear.shape[2] == 4
+    assert 0.5 < (clear[..., 3] == 0).mean() < 0.99  # neither ground nor backdrop, but somebody
+    assert not ((clear[..., 0] > 200) & (clear[..., 1:3].max(-1) < 90) & (clear[..., 3] > 0)).any()  # nor red rings
     choose(tab, "Format", "PLY, this pose")
     with tab.expect_download() as waiting:
         tab.get_by_role("button", name="Export").click()

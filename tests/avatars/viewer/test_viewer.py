@@ -1,6 +1,7 @@
 """The viewer without a browser: what programs and panels do with it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,12 +9,16 @@ import torch
 pytest.importorskip("viser", reason="viser is not installed: pip install viser")
 
 import itertools
+import time
 
 from avatars.viewer import Viewer, view
-from avatars.viewer.clips import clip_of
+from avatars.viewer.clips import clip_of, own_clip
 from avatars.viewer.models import BodyModel
+from avatars.viewer.opening import places
 from avatars.viewer.panels.files import FORMATS, write_figure
-from avatars.viewer.panels.handling import guarded
+from avatars.viewer.panels.handling import guarded, number
+from avatars.viewer.panels.motion import MotionPanel
+from avatars.viewer.panels.pose import NOW, PosePanel
 from avatars.viewer.people import PersonModel
 from avatars.viewer.stage import picked_joint
 from body_models import InputError
@@ -23,6 +28,8 @@ from tests.avatars.small_prior import small_prior
 from tests.avatars.tiny_bvh import write_bvh
 
 CELLS = 48
+OURS = ("export", "motion", "player", "prior", "figure 0")
+"""Names of threads."""
 
 
 @pytest.fixture
@@ -136,6 +143,122 @@ def test_the_clock_loops_or_stops_at_the_end(viewer, tmp_path):
     assert not player.playing
 
 
+def panel(viewer, kind):
+    """One of the tabs of the chosen avatar."""
+    return next(panel for panel in viewer._controls._panels if isinstance(panel, kind))
+
+
+@pytest.mark.parametrize("playing", [False, True])
+def test_scrubbing_goes_where_the_slider_is_and_stays_there(viewer, tmp_path, playing):
+    figure = add(viewer, small_avatar())
+    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
+    tab = panel(viewer, MotionPanel)
+    (viewer.player.play if playing else viewer.player.pause)()
+    tab.refresh(None)
+    tab._time.value = 0.7
+    tab._scrub()
+    time.sleep(0.1)
+    assert viewer.player.seconds == pytest.approx(0.7)
+    assert tab._time.value == pytest.approx(0.7)
+    assert not viewer.player.playing
+    assert tab._play.label == "Play"
+
+
+def test_motions_that_go_far_are_played_in_place(viewer, tmp_path):
+    add(viewer, small_avatar())
+    for frames, in_place in ((40, True), (3, False)):
+        viewer.play(write_bvh(tmp_path / "walk.bvh", frames=frames))
+        assert viewer.loader.wait(30.0)
+        assert viewer.player.in_place == panel(viewer, MotionPanel)._in_place.value == in_place
+
+
+def test_rings_are_hidden_while_motion_plays(viewer, tmp_path):
+    figure = add(viewer, small_avatar())
+    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
+    tab = panel(viewer, PosePanel)
+    assert tab._gizmo.visible
+    viewer.player.play()
+    assert not tab._gizmo.visible
+    viewer.player.pause()
+    assert tab._gizmo.visible
+
+
+def test_a_pose_can_be_chosen_again_after_edits(viewer):
+    figure = add(viewer, small_avatar())
+    tab = panel(viewer, PosePanel)
+    assert tab._start.value == "standing"
+    for change in (lambda: figure.stand(figure.stance.turned(3, torch.ones(3))), tab._random):
+        change()
+        assert tab._start.value == NOW
+        tab._start.value = "striding"
+        tab._begin("striding")
+        assert figure.stance.equals(tab._poses["striding"])
+        assert tab._start.value == "striding"
+    tab._reset_all()
+    assert figure.stance.equals(figure.model.build.neutral)
+
+
+def test_numbers_beyond_a_controls_ends_are_brought_back_and_shown_so(viewer):
+    add(viewer, small_avatar())
+    tab = panel(viewer, MotionPanel)
+    tab._speed.value = 0.0
+    tab._set_speed()
+    assert viewer.player.speed == tab._speed.value == pytest.approx(0.1)
+    seed = viewer._server.gui.add_number("Seed", 0, min=0, max=9, step=1)
+    seed.value = -1
+    assert number(seed) == seed.value == 0
+
+
+def test_threads_end_with_the_page():
+    before = set(threading.enumerate())
+    with Viewer(port=23_700) as viewer:
+        add(viewer, small_avatar())
+        assert "export" in {thread.name for thread in set(threading.enumerate()) - before}
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name in OURS]
+    for thread in left:
+        thread.join(5.0)
+    assert not [thread.name for thread in left if thread.is_alive()]
+
+
+def test_there_is_one_message_a_topic_until_it_goes_well(viewer):
+    board = viewer.board
+    for text in ("first", "second " * 100):
+        board.error("Motion", InputError(text))
+    assert list(board.notices) == ["Motion"]
+    assert board.notices["Motion"].startswith("second")
+    assert len(board.notices["Motion"]) < 300
+    assert board.last_error.count("second") == 100
+    guarded(board, "Motion", lambda: None)
+    assert board.notices == {}
+
+
+def test_a_head_says_that_a_body_moves_but_its_neck(viewer, tmp_path, monkeypatch):
+    head = add(viewer, small_head())
+    monkeypatch.setattr("avatars.viewer.panels.motion.clip_of", lambda model, source: still(own_clip(model)))
+    viewer.play(tmp_path / "walk.bvh")
+    assert viewer.loader.wait(30.0)
+    assert viewer.player.playing
+    said = viewer.board.notices["Motion of heads"]
+    assert head.name in said
+    assert "turns of its neck" in said
+
+
+def still(clip):
+    """A clip in which a face never moves."""
+    return replace(clip, motion=replace(clip.motion, expression=torch.zeros_like(clip.motion.expression)))
+
+
+def test_the_gallery_says_how_to_go_on(viewer, tmp_path):
+    path = small_avatar_file(tmp_path)
+    (tmp_path / "other.avatar").write_bytes(path.read_bytes())
+    gallery, chooser = viewer.show_gallery(places(tmp_path)), viewer._chooser
+    assert gallery.complete.wait(60.0)
+    for alone in (True, False, True):
+        viewer.stage.choose(viewer.stage.figures[0], alone=alone)
+        assert (chooser._all.visible, chooser._one.visible) == (alone, not alone)
+        assert ("Show all" in gallery._text.content) == alone
+
+
 def test_heads_play_their_own_video_and_people_have_none():
     with Viewer(port=23_700, prior=small_prior()) as viewer:
         head, person = add(viewer, small_head()), add(viewer, small_prior().person())
@@ -213,7 +336,6 @@ def test_the_door_closes_after_bad_input(tmp_path):
 
 def test_galleries_come_in_pages_and_tell_what_cannot_be_read(viewer, tmp_path, monkeypatch):
     from avatars.viewer import gallery as module
-    from avatars.viewer.opening import places
 
     monkeypatch.setattr(module, "SHOWN", 2)
     first = small_avatar_file(tmp_path)
