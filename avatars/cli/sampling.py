@@ -48,7 +48,8 @@ class Sample:
 
     def run(self) -> str:
         """Draw the people, write their files, and say where they lie."""
-        from avatars.export.people import PeopleOptions, check_folder, prior_mark, write_people
+        from avatars.export.people import PeopleOptions, check_folder, write_people
+        from avatars.models.person_file import prior_mark
         from avatars.models.prior_file import load_prior
 
         options = PeopleOptions(tuple(self.format.lower().replace(" ", "").split(",")), self.resolution, self.poses)
@@ -88,7 +89,7 @@ class Sample:
         return self.device
 
     def _people(self, prior: "Prior", mark: str) -> "list[Person]":
-        from avatars.export.people import read_person
+        from avatars.models.person_file import read_person
 
         if self.interpolate is not None:
             start, end = (self._person(prior, which, mark) for which in self.interpolate)
@@ -102,7 +103,7 @@ class Sample:
 
     def _person(self, prior: "Prior", which: str, mark: str) -> "Person":
         """One end of an interpolation."""
-        from avatars.export.people import read_person
+        from avatars.models.person_file import read_person
         from body_models import InputError
 
         if not which.isdecimal():

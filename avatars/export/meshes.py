@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,14 +11,12 @@ from avatars.export.driving.motions import motion_on
 from avatars.export.progress import counted
 from avatars.export.rig.options import RigOptions
 from avatars.export.rigged import RIGGED_SUFFIXES, export_rig
-from avatars.export.shapes import canonical_shape, pose_of_clip, pose_of_motion, shape_of, training_pose
+from avatars.export.shapes import CANONICAL, canonical_shape, pose_given, pose_of_clip, pose_of_motion, shape_of
 from avatars.meshing.files import SUFFIXES
-from avatars.models.avatar import Avatar, PosedAvatar
-from avatars.models.head_avatar import HeadAvatar, PosedHead
+from avatars.models.avatar import Avatar
+from avatars.models.head_avatar import HeadAvatar
 from body_models import InputError, Motion
 from data_prep.atomic import replacing
-
-CANONICAL = "canonical"
 
 
 def export(
@@ -52,8 +49,11 @@ def export(
         raise InputError("Give either a pose or a motion, not both.")
     if len(clips) > 1:
         raise InputError("Several motions go into a rigged file (.glb, .usdz, .fbx); a mesh is one frame of one.")
-    posed = pose_of_motion(avatar, clips[0], frame or 0) if clips else _in_pose(avatar, pose)
-    shape = canonical_shape(avatar, resolution) if posed is None else shape_of(posed, resolution, exact)
+    if not clips and (pose is None or (isinstance(pose, str) and pose == CANONICAL)):
+        shape = canonical_shape(avatar, resolution)
+    else:
+        posed = pose_of_motion(avatar, clips[0], frame or 0) if pose is None else pose_given(avatar, pose)
+        shape = shape_of(posed, resolution, exact)
     return write_coloured_mesh(shape.mesh, shape.colours, path)
 
 
@@ -90,17 +90,6 @@ def _several(motion: Motion | Path | str | Sequence[Motion | Path | str] | None)
     if motion is None:
         return []
     return [motion] if isinstance(motion, Motion | Path | str) else list(motion)
-
-
-def _in_pose(
-    avatar: Avatar | HeadAvatar, pose: int | str | Float[Tensor, "bone 3"] | None
-) -> PosedAvatar | PosedHead | None:
-    """The avatar in a pose; None for the canonical one."""
-    if pose is None or (isinstance(pose, str) and pose == CANONICAL):
-        return None
-    if isinstance(pose, str):
-        raise InputError(f"Unknown pose '{pose}'; give a number, joint angles, or '{CANONICAL}'.")
-    return training_pose(avatar, pose) if isinstance(pose, int) else avatar.pose(pose=torch.as_tensor(pose))
 
 
 def check_resolution(resolution: int) -> None:

@@ -1,16 +1,8 @@
 """Files of sampled people: an avatar, meshes with the wrinkles in them, and the codes that make them again."""
 
-import hashlib
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from avatars.export.contact_sheet import MOST_SHOWN, SheetPerson, SheetPose, people_sheet, sheet_person, sheet_poses
 from avatars.export.gltf import write_glb
@@ -22,16 +14,12 @@ from avatars.meshing import TriangleMesh, write_mesh
 from avatars.meshing.files import SUFFIXES
 from avatars.models import save
 from avatars.models.person import Person
-from avatars.models.prior import Prior
+from avatars.models.person_file import write_codes
 from body_models import Body, InputError, Motion, load_motion, retarget
-from data_prep.atomic import replacing
 from data_prep.pictures import write_image
 
 AVATAR = "avatar"
 FORMATS = (AVATAR, *(suffix[1:] for suffix in SUFFIXES))
-VERSION = 1
-CODES = ("shape", "detail", "betas")
-MOST_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -95,37 +83,7 @@ def write_person(person: Person, body: Body, stem: Path, options: PeopleOptions,
             write_glb(path, on_the_ground(baked.rig)[0], look=baked.look)
         else:
             write_mesh(TriangleMesh(body.canonical(), body.faces), path)
-    codes = {name: [float(f"{value:.9g}") for value in getattr(person, name).tolist()] for name in CODES}
-    with replacing(stem.with_name(f"{stem.name}.json")) as temporary:
-        temporary.write_text(json.dumps({"kind": "person", "version": VERSION, "prior": mark, **codes}), "utf-8")
-
-
-def read_person(path: Path | str, prior: Prior, mark: str = "") -> Person:
-    """A person again, from the .json that was written with it and the prior that it was sampled from.
-
-    Raises InputError for a file that is missing or no person's, and for one of another prior.
-    """
-    path = Path(path)
-    stored = _read(path)
-    if mark and stored.get("prior") and stored["prior"] != mark:
-        raise InputError(
-            f"{path} is a person of another prior, whose codes mean something else here. Give the prior that it was "
-            "sampled from by --prior FILE."
-        )
-    shape, detail, betas = (_numbers(stored, name, path) for name in CODES)
-    try:
-        return prior.person(shape, detail, betas)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def prior_mark(prior: Prior) -> str:
-    """A short mark of a prior's weights, by which people of another prior are told."""
-    digest = hashlib.sha256()
-    for name, value in sorted(prior.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    write_codes(person, stem.with_name(f"{stem.name}.json"), mark)
 
 
 def check_folder(folder: Path) -> None:
@@ -141,26 +99,3 @@ def _poses(body: Body, motion: Motion | None) -> tuple[SheetPose, ...]:
         return sheet_poses(body, retarget(motion, body))
     except InputError as error:
         raise InputError(f"Motion '{motion.name}': {error}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"No file '{path}'. `avatars sample` writes such a file beside each person's avatar.")
-    try:
-        text = path.read_text("utf-8") if path.stat().st_size < MOST_BYTES else ""
-        stored = json.loads(text)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged or no .json of a sampled person; sample the person again.") from error
-    if not isinstance(stored, dict) or stored.get("kind") != "person":
-        raise InputError(f"{path} is no .json of a sampled person, which `avatars sample` writes.")
-    if stored.get("version") != VERSION:
-        raise InputError(f"{path} is of another version ({stored.get('version')!r}); sample the person again.")
-    return stored
-
-
-def _numbers(stored: dict[str, Any], name: str, path: Path) -> Float[Tensor, "code"]:
-    values = stored.get(name)
-    plain = isinstance(values, list) and all(isinstance(value, int | float) for value in values)
-    if not plain or not values or not all(math.isfinite(value) for value in values):
-        raise InputError(f"{path}: '{name}' is not a list of finite numbers; sample the person again.")
-    return torch.tensor(values, dtype=torch.float32)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,6 +13,9 @@ from avatars.models.avatar import Avatar, PosedAvatar
 from avatars.models.head_avatar import HeadAvatar, PosedHead
 from avatars.models.imavatar import Imavatar
 from body_models import InputError, Motion
+
+CANONICAL = "canonical"
+"""What the pose is called in which an avatar is stored."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,20 @@ def canonical_shape(avatar: Avatar | HeadAvatar, resolution: int) -> Shape:
 def training_pose(avatar: Avatar | HeadAvatar, index: int) -> PosedAvatar | PosedHead:
     """The avatar as a scan or a frame of the video that it was fitted to showed it."""
     return avatar.frame(index) if isinstance(avatar, HeadAvatar) else avatar.training_pose(index)
+
+
+def pose_given(avatar: Avatar | HeadAvatar, pose: int | str | Float[Tensor, "bone 3"]) -> PosedAvatar | PosedHead:
+    """The avatar in a training pose (or frame of its video) by number, in joint angles (radians), or "canonical".
+
+    Raises InputError for poses that are not there.
+    """
+    if isinstance(pose, int):
+        return training_pose(avatar, pose)
+    if not isinstance(pose, str):
+        return avatar.pose(pose=torch.as_tensor(pose))
+    if pose != CANONICAL:
+        raise InputError(f"Unknown pose '{pose}'; give a number, joint angles, or '{CANONICAL}'.")
+    return avatar.pose(pose=avatar.model.canonical_pose)
 
 
 def pose_of_clip(avatar: Avatar | HeadAvatar, clip: Motion, frame: int) -> PosedAvatar | PosedHead:

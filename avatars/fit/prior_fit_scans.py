@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from avatars.export.people import PeopleOptions, prior_mark, write_person
 from avatars.fit.loop import LoopOptions, make_fabric, optimise
 from avatars.fit.options import ColourOptions, check_seed
 from avatars.fit.prior_fit import PriorFit, body_model_of, fit_to_prior
@@ -20,6 +19,7 @@ from avatars.fit.progress import Progress
 from avatars.fit.scans import Finder, painted, registered
 from avatars.fit.work import Job, check_out, check_work, start_work
 from avatars.models import Avatar, AvatarInfo, save
+from avatars.models.person_file import prior_mark, write_codes
 from avatars.models.prior_file import load_prior
 from body_models import BodyModel, InputError, load_poses
 from data_prep.dataset import is_complete
@@ -118,8 +118,7 @@ def fit_scans_to_prior(
         if finetune:
             avatar = _tuned(avatar, fit, seen, options, seed, work, resume, progress)
         avatar.colour = painted(avatar, [one.scan for one in seen], colours, progress)
-        stem = codes_file(out).with_suffix("")
-        write_person(fit.person, fit.person.body(RESOLUTION), stem, PeopleOptions(()), mark)
+        write_codes(fit.person, codes_file(out), mark)
         save(avatar, out)
         progress.say(f"Avatar written to {out} after {time.monotonic() - started:.0f} s; working files are in {work}.")
     return avatar

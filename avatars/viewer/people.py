@@ -5,12 +5,12 @@ from functools import cached_property
 from pathlib import Path
 
 from avatars.export.driving.drivers import read_driver
-from avatars.export.people import prior_mark, read_person
 from avatars.export.rig import Rig
 from avatars.export.rig.bake import rig_of
 from avatars.export.rig.source import source_of_body
 from avatars.models.avatar import Avatar
 from avatars.models.person import Person
+from avatars.models.person_file import prior_mark, read_person
 from avatars.models.prior import Prior
 from avatars.viewer.models import COARSE, Build, Model
 from avatars.viewer.shown import Meshed

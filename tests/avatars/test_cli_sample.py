@@ -10,8 +10,8 @@ import trimesh
 from PIL import Image
 
 from avatars.cli import main
-from avatars.export.people import prior_mark, read_person
 from avatars.models import load
+from avatars.models.person_file import prior_mark, read_person
 from avatars.models.prior_file import load_prior
 from body_models import InputError
 from tests.avatars.small_prior import small_prior, small_prior_file

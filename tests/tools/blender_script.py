@@ -5,16 +5,14 @@ blender --background --factory-startup --python blender_script.py -- PACKAGES FI
 
 import json
 import math
+import os
 import sys
 
-packages, path, out, wishes = sys.argv[sys.argv.index("--") + 1 :]
-sys.path.append(packages)  # Debian's Blender comes without NumPy
+sys.path.append(os.path.dirname(__file__))
 
-import bpy  # noqa: E402
-import numpy as np  # noqa: E402
+from blender_start import arguments, bpy, np
 
-if not hasattr(np, "bool"):
-    np.bool = bool  # Blender 3.4's importer of glTF uses it; NumPy 1.24, which Debian pairs with it, dropped it
+path, out, wishes = arguments
 
 
 def main():

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,13 +11,11 @@ from avatars.export.films.cameras import follow_cameras
 from avatars.export.films.clips import cut_clip
 from avatars.export.films.head_cameras import head_cameras
 from avatars.export.pictures.render_options import SECONDS, RenderOptions
-from avatars.export.shapes import pose_of_clip, training_pose
+from avatars.export.shapes import CANONICAL, pose_given, pose_of_clip
 from avatars.models.avatar import Avatar, PosedAvatar
 from avatars.models.head_avatar import HeadAvatar, PosedHead
 from body_models import InputError, Motion
 from data_prep.camera import Camera
-
-CANONICAL = "canonical"
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,9 @@ def posed_as(avatar: Avatar | HeadAvatar, pose: int | str | Float[Tensor, "bone 
 
     None is a body's canonical pose and a head's rest. Raises InputError for poses that are not there.
     """
-    if isinstance(pose, int):
-        return training_pose(avatar, pose)
     if pose is None and isinstance(avatar, HeadAvatar):
         return resting_head(avatar)
-    if pose is None or isinstance(pose, str):
-        if pose not in (None, CANONICAL):
-            raise InputError(f"Unknown pose '{pose}'; give a number, joint angles, or '{CANONICAL}'.")
-        return avatar.pose(pose=avatar.model.canonical_pose)
-    return avatar.pose(pose=torch.as_tensor(pose))
+    return pose_given(avatar, CANONICAL if pose is None else pose)
 
 
 def shots_of_pose(

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from avatars.export.people import read_person
 from avatars.fit import prior_fit_scans
 from avatars.fit.options import ColourOptions
 from avatars.fit.prior_fit import betas_of, body_model_of
@@ -20,6 +19,7 @@ from avatars.fit.prior_fit_scans import PriorSource, codes_file, fit_scans_to_pr
 from avatars.models import load
 from avatars.models import person as person_module
 from avatars.models.code_statistics import CodeStatistics
+from avatars.models.person_file import read_person
 from avatars.models.prior import Prior
 from body_models import InputError, load_anny
 from data_prep.registration.register import scan_surface

@@ -1,6 +1,5 @@
 """Pages in a real browser without a window, for tests of the viewer; skipped where there is no browser."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-SOFTWARE_GL = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-               "--ignore-gpu-blocklist")  # fmt: skip
+from tests.tools.browser import ARGUMENTS, browser_program
+
 COUNTS_FRAMES = """(() => {
     let tick = 0, last = -1;
     window.framesDrawn = 0;
@@ -30,12 +29,9 @@ HARMLESS = ("GPU stall", "THREE.Clock", "KHR_parallel_shader_compile", "GL Drive
 def browser() -> Iterator[Any]:
     """Chromium; skips the test with a reason where it or playwright is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-                None)  # fmt: skip
-    if path is None:
-        pytest.skip("no Chromium on this computer")
+    path = browser_program()
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(SOFTWARE_GL))
+        running = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, "--ignore-gpu-blocklist"])
         yield running
         running.close()
 

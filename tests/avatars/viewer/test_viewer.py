@@ -1,7 +1,6 @@
 """The viewer without a browser: what programs and panels do with it."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,10 +8,8 @@ import torch
 pytest.importorskip("viser", reason="viser is not installed: pip install viser")
 
 import itertools
-import time
 
 from avatars.viewer import Viewer, view
-from avatars.viewer.clips import clip_of, own_clip
 from avatars.viewer.models import BodyModel
 from avatars.viewer.opening import places
 from avatars.viewer.panels.files import FORMATS, write_figure
@@ -26,23 +23,10 @@ from tests.avatars.small_avatar import small_avatar, small_avatar_file
 from tests.avatars.small_head import small_head
 from tests.avatars.small_prior import small_prior
 from tests.avatars.tiny_bvh import write_bvh
+from tests.avatars.viewer.figures import CELLS, add, panel
 
-CELLS = 48
 OURS = ("export", "motion", "player", "prior", "figure 0")
 """Names of threads."""
-
-
-@pytest.fixture
-def viewer():
-    with Viewer(port=23_700) as made:
-        yield made
-
-
-def add(viewer, avatar):
-    figure = viewer.add(avatar)
-    figure.change(resolution=CELLS)
-    assert viewer.wait(30.0)
-    return figure
 
 
 def test_two_viewers_take_two_ports():
@@ -112,77 +96,6 @@ def test_errors_of_controls_are_shown(viewer):
     assert viewer.board.last_error == "Open file: type a path"
 
 
-def test_motion_moves_those_that_it_fits(viewer, tmp_path):
-    body, head = add(viewer, small_avatar()), add(viewer, small_head())
-    viewer.play(write_bvh(tmp_path / "walk.bvh", frames=12))
-    assert viewer.loader.wait(30.0)
-    assert body.clip is not None
-    assert viewer.player.length == pytest.approx(1.1, abs=0.01)
-    viewer.player.seek(0.0)
-    start = body.stance.translation
-    viewer.player.seek(1.1)
-    assert (body.stance.translation - start)[2] > 0.3
-    viewer.player.in_place = True
-    viewer.player.show()
-    assert body.stance.translation[2] == body.model.build.neutral.translation[2]
-    assert head.name == "a.mp4"
-
-
-def test_the_clock_loops_or_stops_at_the_end(viewer, tmp_path):
-    figure = add(viewer, small_avatar())
-    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
-    player = viewer.player
-    player.speed = 2.0
-    player.advance(0.3)
-    assert player.seconds == pytest.approx(0.6)
-    player.advance(0.3)
-    assert player.seconds == pytest.approx(0.2)
-    player.loop = False
-    player.advance(9.0)
-    assert player.seconds == player.length
-    assert not player.playing
-
-
-def panel(viewer, kind):
-    """One of the tabs of the chosen avatar."""
-    return next(panel for panel in viewer._controls._panels if isinstance(panel, kind))
-
-
-@pytest.mark.parametrize("playing", [False, True])
-def test_scrubbing_goes_where_the_slider_is_and_stays_there(viewer, tmp_path, playing):
-    figure = add(viewer, small_avatar())
-    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
-    tab = panel(viewer, MotionPanel)
-    (viewer.player.play if playing else viewer.player.pause)()
-    tab.refresh(None)
-    tab._time.value = 0.7
-    tab._scrub()
-    time.sleep(0.1)
-    assert viewer.player.seconds == pytest.approx(0.7)
-    assert tab._time.value == pytest.approx(0.7)
-    assert not viewer.player.playing
-    assert tab._play.label == "Play"
-
-
-def test_motions_that_go_far_are_played_in_place(viewer, tmp_path):
-    add(viewer, small_avatar())
-    for frames, in_place in ((40, True), (3, False)):
-        viewer.play(write_bvh(tmp_path / "walk.bvh", frames=frames))
-        assert viewer.loader.wait(30.0)
-        assert viewer.player.in_place == panel(viewer, MotionPanel)._in_place.value == in_place
-
-
-def test_rings_are_hidden_while_motion_plays(viewer, tmp_path):
-    figure = add(viewer, small_avatar())
-    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
-    tab = panel(viewer, PosePanel)
-    assert tab._gizmo.visible
-    viewer.player.play()
-    assert not tab._gizmo.visible
-    viewer.player.pause()
-    assert tab._gizmo.visible
-
-
 def test_a_pose_can_be_chosen_again_after_edits(viewer):
     figure = add(viewer, small_avatar())
     tab = panel(viewer, PosePanel)
@@ -232,22 +145,6 @@ def test_there_is_one_message_a_topic_until_it_goes_well(viewer):
     assert board.notices == {}
 
 
-def test_a_head_says_that_a_body_moves_but_its_neck(viewer, tmp_path, monkeypatch):
-    head = add(viewer, small_head())
-    monkeypatch.setattr("avatars.viewer.panels.motion.clip_of", lambda model, source: still(own_clip(model)))
-    viewer.play(tmp_path / "walk.bvh")
-    assert viewer.loader.wait(30.0)
-    assert viewer.player.playing
-    said = viewer.board.notices["Motion of heads"]
-    assert head.name in said
-    assert "turns of its neck" in said
-
-
-def still(clip):
-    """A clip in which a face never moves."""
-    return replace(clip, motion=replace(clip.motion, expression=torch.zeros_like(clip.motion.expression)))
-
-
 def test_the_gallery_says_how_to_go_on(viewer, tmp_path):
     path = small_avatar_file(tmp_path)
     (tmp_path / "other.avatar").write_bytes(path.read_bytes())
@@ -257,36 +154,6 @@ def test_the_gallery_says_how_to_go_on(viewer, tmp_path):
         viewer.stage.choose(viewer.stage.figures[0], alone=alone)
         assert (chooser._all.visible, chooser._one.visible) == (alone, not alone)
         assert ("Show all" in gallery._text.content) == alone
-
-
-def test_heads_play_their_own_video_and_people_have_none():
-    with Viewer(port=23_700, prior=small_prior()) as viewer:
-        head, person = add(viewer, small_head()), add(viewer, small_prior().person())
-        viewer.loader.load_own([head, person])
-        assert viewer.loader.wait(30.0)
-        assert head.clip is not None
-        assert len(head.clip.motion) == 2
-        assert person.clip is None
-        assert "drawn from a prior" in viewer.board.last_error
-
-
-@pytest.mark.parametrize("name", ["none.bvh", "text.bvh"])
-def test_motion_that_cannot_be_read_is_told_on_the_page(viewer, tmp_path, name):
-    (tmp_path / "text.bvh").write_text("hello")
-    figure = add(viewer, small_avatar())
-    viewer.play(tmp_path / name)
-    assert viewer.loader.wait(30.0)
-    assert figure.clip is None
-    assert name in viewer.board.last_error
-
-
-def test_a_file_from_a_browser_is_read_and_forgotten(viewer, tmp_path):
-    figure = add(viewer, small_avatar())
-    content = write_bvh(tmp_path / "walk.bvh").read_bytes()
-    viewer.loader.load_upload("..\\..\\walk.bvh", content, [figure])
-    assert viewer.loader.wait(30.0)
-    assert figure.clip is not None
-    assert viewer.board.last_error == ""
 
 
 def test_a_ray_through_a_joint_picks_it(viewer):
