@@ -82,8 +82,8 @@ def test_quantised_values_are_bytes():
     grid.values.data.uniform_(-0.2, 1.2)
     SurfaceColour(GridSpec((0.0, 0.0, 0.0), 0.1, (2, 2, 2)), [grid]).quantise()
     assert torch.allclose((grid.values * 255).round() / 255, grid.values)
-    assert float(grid.values.min()) >= 0
-    assert float(grid.values.max()) <= 1
+    assert grid.values.min() >= 0
+    assert grid.values.max() <= 1
 
 
 class TestSpread:
