@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
 
 import tyro
 
@@ -21,7 +24,7 @@ from avatars.cli.rendering import Render
 from avatars.cli.sampling import Sample
 from avatars.cli.viewing import View
 
-INPUT_ERROR, INTERRUPTED, NO_READER = 2, 130, 141
+INPUT_ERROR, INTERRUPTED, NO_READER, TERMINATED = 2, 130, 141, 143
 DESCRIPTION = "Animatable avatars from scans, video or a prior: fit, sample, view, animate, export. --version tells it."
 
 Makers = Prepare | FitScans | FitVideo | Sample | TrainPrior
@@ -44,8 +47,15 @@ Named = (
 )
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to clean up as Ctrl-C does."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C, 141 without reader."""
+    """Run a verb; returns the exit code.
+
+    0, 2 for input that cannot be used, 130 after Ctrl-C, 141 without reader, 143 after SIGTERM.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments in (["--version"], ["-V"]):
         print(f"avatars {__version__}")
@@ -53,10 +63,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     style = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
     verb: Verb = tyro.cli(Named, prog="avatars", description=DESCRIPTION, args=arguments or ["--help"], config=style)
     try:
-        return _run(verb)
-    except KeyboardInterrupt:
+        with _sigterm_interrupts():
+            return _run(verb)
+    except KeyboardInterrupt as stop:
         print(f"\n{_stopped(arguments)}", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, with all that cleans up after it."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may listen to signals
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(verb: Verb) -> int:

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 import avatars
 from avatars.cli import main
 from avatars.cli.fitting import write_json
+from data_prep.atomic import replacing
 from tests.avatars.small_avatar import small_avatar_file
 from tests.avatars.tiny_bvh import write_bvh
 
@@ -129,6 +131,21 @@ def test_ctrl_c_tells_how_to_resume(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("avatars.cli.fitting.FitScans.run", interrupted)
     assert main(["fit-scans", "my scans", "--out", "a.avatar"]) == 130
     assert "avatars fit-scans 'my scans' --out a.avatar --resume" in capsys.readouterr().err
+
+
+def test_sigterm_cleans_up_as_ctrl_c_does(monkeypatch, capsys, tmp_path):
+    def terminated(_):
+        with replacing(tmp_path / "frames") as folder:
+            folder.mkdir()
+            (folder / "0.ply").write_text("half of a mesh")
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("avatars.cli.exporting.Export.run", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["export", "a.avatar", "--out", "frames"]) == 143
+    assert "nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_evaluation_as_json(tmp_path):
