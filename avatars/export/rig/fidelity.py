@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from avatars.deform.skinning import forward_skin
-from avatars.export.rig.motion import RigMotion, rig_motion
+from avatars.export.rig.clip import RigMotion
+from avatars.export.rig.motion import rig_motion
 from avatars.export.rig.poser import RigPoser
 from avatars.export.rig.rig import Rig
 from avatars.meshing import TriangleMesh

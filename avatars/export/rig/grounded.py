@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from avatars.export.rig.motion import RigMotion
+from avatars.export.rig.clip import RigMotion
 from avatars.export.rig.rig import Rig
 from avatars.export.rig.source import PLACE
 

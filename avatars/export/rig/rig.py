@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from avatars.export.rig.motion import RigMotion
+from avatars.export.rig.clip import RigMotion
 from body_models import InputError, Skeleton
 from body_models.body import moved_tensors
 from body_models.precision import matmul

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from avatars.export.rig.motion import RigMotion
+from avatars.export.rig.clip import RigMotion
 from avatars.export.rig.rig import Correctives, Rig
 
 _STILL = 1e-6

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from avatars.export.rig import Correctives, Rig, RigMotion
 from avatars.export.rig.poser import RigPoser
-from avatars.export.rig.rig import Correctives, Rig, RigMotion
 from body_models import InputError
 from tests.avatars.deform.cases import devices
 from tests.avatars.export.rig.small_rigs import body_rig, head_rig, random_poses
