@@ -40,9 +40,9 @@ def export_rig(
     """Write the avatar with bones, morph targets, textures and a clip for each motion (metres, Y up).
 
     GLB, VRM, USD (.usda, .usdc, .usdz; needs the extra `[usd]`) or FBX (needs Blender) by the name's ending; `rig` is
-    the standard by which bones are called: model, mixamo or vrm, as in every .vrm. What `bake` made already can be
-    given. Raises InputError for another ending, an unknown standard, motions that do not fit, or a place that cannot be
-    written.
+    the standard by which bones are called and bound: model, mixamo or vrm, as in every .vrm. What `bake` made already
+    can be given. Raises InputError for another ending, an unknown standard, motions that do not fit, or a place that
+    cannot be written.
     """
     path, options = check_rig_path(path), options or RigOptions()
     names = "vrm" if path.suffix.lower() == ".vrm" else rig

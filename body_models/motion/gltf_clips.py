@@ -20,7 +20,10 @@ from body_models.skeleton import Skeleton
 _log = logging.getLogger(__name__)
 
 UNTURNED_REST = "restIsUnturned"
-"""True in the `extras` of a skin whose rest is not the pose it is bound in, but the one in which no joint is turned."""
+"""In the `extras` of a skin whose rest is not the pose it is bound in, but the one in which no joint is turned.
+
+True where its joints' nodes are not turned there either, else their world turns (quaternions XYZW).
+"""
 _USUAL_RATE, _FASTEST_RATE = 30.0, 240.0
 _EVEN = 0.02
 """Keys farther from a steady rate than this part of a step make the clip sampled at the usual rate."""
@@ -157,9 +160,12 @@ def _rest(
     """World rotation of each joint at rest, and the root's place in the nodes' own pose."""
     still = world_transforms(document, {})
     rest = still[joints]
-    if isinstance(skin.extras, dict) and skin.extras.get(UNTURNED_REST) is True:
+    axes = _unturned_axes(skin)
+    if axes is not None:
         above = document.parents.get(joints[0])
-        rest = np.broadcast_to(np.eye(4) if above is None else still[above], rest.shape)
+        rest[:] = np.eye(4) if above is None else still[above]
+        places = [joints.index(node) for node in skin.joints]
+        rest[places, :3, :3] = rest[places, :3, :3] @ axes
     elif skin.inverseBindMatrices is not None:
         carriers = [i for i, node in enumerate(document.gltf.nodes) if node.skin is not None]
         same = [i for i in carriers if document.gltf.skins[document.gltf.nodes[i].skin] is skin]
@@ -167,6 +173,20 @@ def _rest(
         for node, bind in zip(skin.joints, binds, strict=True):
             rest[joints.index(node)] = (still[same[0]] if same else np.eye(4)) @ np.linalg.inv(bind)
     return _rotations(path, rest), still[joints[0], :3, 3]
+
+
+def _unturned_axes(skin: pygltflib.Skin) -> Float[np.ndarray, "joint 3 3"] | None:
+    """How a skin's joints lie, by its own word, where none is turned; None where it says nothing of use."""
+    told = skin.extras.get(UNTURNED_REST) if isinstance(skin.extras, dict) else None
+    if told is True:
+        return np.broadcast_to(np.eye(3), (len(skin.joints), 3, 3))
+    try:
+        turns = np.array(told, np.float64)
+    except (TypeError, ValueError):
+        return None
+    if turns.shape != (len(skin.joints), 4) or not (np.abs(np.linalg.norm(turns, axis=1) - 1) < 1e-3).all():
+        return None
+    return roma.unitquat_to_rotmat(torch.from_numpy(turns)).numpy()
 
 
 def _rest_joints(

@@ -1,4 +1,4 @@
-"""Runs inside Blender: `blender --python blender_fbx.py -- PACKAGES IN.glb OUT.fbx FRAMES_A_SECOND`."""
+"""Runs inside Blender: `blender --python blender_fbx.py -- PACKAGES IN.glb OUT.fbx FRAMES_A_SECOND lit|shining`."""
 
 import math
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def main(packages: str, source: str, target: str, frame_rate: float) -> None:
-    """Import a GLB and export it as FBX with every clip, in centimetres, Y up."""
+def main(packages: str, source: str, target: str, frame_rate: float, shining: bool) -> None:
+    """Import a GLB and export it as FBX with every clip, in centimetres, Y up; `shining` surfaces take no light."""
     sys.path.append(packages)
     import bpy
     import numpy as np
@@ -24,14 +24,18 @@ def main(packages: str, source: str, target: str, frame_rate: float) -> None:
     bpy.ops.import_scene.gltf(filepath=source, merge_vertices=False, bone_heuristic="BLENDER")
     for empty in [thing for thing in bpy.data.objects if thing.type == "EMPTY" and not thing.children]:
         bpy.data.objects.remove(empty)  # where an animated mesh hung before the importer put it below its bones
+    if shining:
+        _shine_alone(bpy)
     _one_timeline(bpy)
     _name_pictures(bpy, Path(target).stem)
     _leave_out_folders()
+    _stand_up(bpy)
     bpy.ops.export_scene.fbx(
         filepath=target,
         use_selection=False,
         object_types={"ARMATURE", "MESH"},
         apply_scale_options="FBX_SCALE_NONE",
+        use_space_transform=False,
         add_leaf_bones=False,
         use_armature_deform_only=False,
         path_mode="COPY",
@@ -41,6 +45,22 @@ def main(packages: str, source: str, target: str, frame_rate: float) -> None:
         bake_anim_use_nla_strips=True,
         bake_anim_simplify_factor=0.0,
     )
+
+
+def _shine_alone(bpy: Any) -> None:
+    """Have surfaces give off their colours and reflect nothing: FBX has no materials without light."""
+    for tree in [material.node_tree for material in bpy.data.materials if material.node_tree]:
+        for surface in [node for node in tree.nodes if node.type == "BSDF_PRINCIPLED"]:
+            colour, light = surface.inputs["Base Color"], surface.inputs["Emission"]
+            for link in list(colour.links):
+                tree.links.new(link.from_socket, light)
+                tree.links.remove(link)
+                colour.default_value = (1.0, 1.0, 1.0, 1.0)
+            light.default_value = colour.default_value  # other readers multiply the picture by it
+            surface.inputs["Emission Strength"].default_value = 1.0
+            colour.default_value = (0.0, 0.0, 0.0, 1.0)
+            surface.inputs["Specular"].default_value = 0.0
+            surface.inputs["Roughness"].default_value = 1.0
 
 
 def _name_pictures(bpy: Any, stem: str) -> None:
@@ -60,6 +80,23 @@ def _leave_out_folders() -> None:
         return picture.filepath, picture.filepath
 
     export_fbx_bin._gen_vid_path = absolute_and_relative
+
+
+def _stand_up(bpy: Any) -> None:
+    """Turn what objects hold until its Y axis is up, as in the file: exported as it is, no node needs a turn for that.
+
+    The exporter's own way lays the first node on its back and the first bone up again; clips of other characters, which
+    turn bones by name, would then throw the person over.
+    """
+    from mathutils import Matrix
+
+    upright = Matrix.Rotation(-math.pi / 2, 4, "X")
+    for thing in bpy.data.objects:
+        own = thing.matrix_world.inverted() @ upright @ thing.matrix_world
+        if thing.type == "MESH":
+            thing.data.transform(own, shape_keys=True)
+        elif thing.type == "ARMATURE":
+            thing.data.transform(own)
 
 
 def _one_timeline(bpy: Any) -> None:
@@ -86,4 +123,4 @@ def _one_timeline(bpy: Any) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[sys.argv.index("--") + 1 :]
-    main(given[0], given[1], given[2], float(given[3]))
+    main(given[0], given[1], given[2], float(given[3]), given[4] == "shining")

@@ -26,8 +26,8 @@ def write_fbx(
     """Write what `write_glb` writes as .fbx: bones, weights, morph targets, clips and textures inside the file.
 
     In centimetres, FBX's own unit, so that no program has to scale anything. All clips are sampled at the highest of
-    their frame rates. Raises InputError for another ending, where
-    Blender is missing or fails, and as `write_glb` does.
+    their frame rates. Colours that hold the light of their video are given off by a surface that reflects nothing.
+    Raises InputError for another ending, where Blender is missing or fails, and as `write_glb` does.
     """
     path = Path(path)
     if path.suffix.lower() != ".fbx":
@@ -37,7 +37,8 @@ def write_fbx(
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
         glb = write_glb(Path(folder) / f"{path.stem}.glb", rig, motions, _lit(look), names, notes)
         written = Path(folder) / path.name  # its final name: pictures in the file are named after it
-        run_in_blender(SCRIPT, str(glb), str(written), repr(rate))
+        shining = look is not None and look.unlit
+        run_in_blender(SCRIPT, str(glb), str(written), repr(rate), "shining" if shining else "lit")
         if not written.is_file():
             raise InputError(f"Blender wrote no {path.name}; write a .glb instead, which most programs read as well.")
         shutil.move(written, temporary)
@@ -45,5 +46,5 @@ def write_fbx(
 
 
 def _lit(look: Look | None) -> Look | None:
-    """A look that Blender's exporter understands: FBX has no unlit materials, and would lose the picture of one."""
+    """A look that Blender's exporter understands: it would lose the picture of an unlit material."""
     return Look(look.colour, None, unlit=False) if look is not None and look.unlit else look

@@ -9,16 +9,18 @@ import imageio.v3 as imageio
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from avatars.export.formats.usd_material import Textures, add_material, textures_of
 from avatars.export.gltf import bone_names
+from avatars.export.gltf.binding import Binding, bound_for
+from avatars.export.gltf.clips import continuous_quaternions
 from avatars.export.gltf.writer import check_motion, check_rig
 from avatars.export.look import Look
 from avatars.export.rig import Rig, RigMotion
 from body_models import InputError
-from body_models.skeleton import rotation_matrices, transform_points
+from body_models.skeleton import rigid
 from data_prep.atomic import replacing
 
 if TYPE_CHECKING:
@@ -40,16 +42,19 @@ def write_usd(
 ) -> Path:
     """Write a rigged avatar as .usda, .usdc or .usdz (metres, Y up), whole or not at all.
 
-    Textures lie inside a .usdz and beside the others, as NAME_colour.png. Heads whose colours hold the light of their
-    video shine by themselves. Raises InputError for another ending, a motion of another rig, where the package
-    usd-core is missing, and for a place that cannot be written.
+    `names` is the standard of its bones, as for `write_glb`. Textures lie inside a .usdz and beside the others, as
+    NAME_colour.png. Heads whose colours hold the light of their video shine by themselves. Raises InputError for
+    another ending, a motion of another rig, where the package usd-core is missing, and for a place that cannot be
+    written.
     """
     path = Path(path)
     if path.suffix.lower() not in USD_SUFFIXES:
         raise InputError(f"Cannot write USD as '{path.name}'; end the name in {', '.join(USD_SUFFIXES)}.")
     _check(rig, motion, look)
     textures = textures_of(path.stem, look)
-    stage = _stage(rig, motion, look, textures, bone_names(rig.skeleton, names), notes)
+    called = bone_names(rig.skeleton, names)
+    binding, played = bound_for(rig, [] if motion is None else [motion], names)
+    stage = _stage(binding, played[0] if played else None, look, textures, called, notes)
     if path.suffix.lower() == ".usdz":
         _package(stage, textures, path)
         return path
@@ -98,7 +103,7 @@ def _package(stage: "Usd.Stage", textures: Textures, path: Path) -> None:
 
 
 def _stage(
-    rig: Rig,
+    binding: Binding,
     motion: RigMotion | None,
     look: Look | None,
     textures: Textures,
@@ -107,7 +112,7 @@ def _stage(
 ) -> "Usd.Stage":
     from pxr import Kind, Tf, Usd, UsdGeom, UsdSkel
 
-    stage = Usd.Stage.CreateInMemory()
+    stage, rig = Usd.Stage.CreateInMemory(), binding.rig
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     root = UsdSkel.Root.Define(stage, "/" + Tf.MakeValidIdentifier(rig.name))
@@ -117,11 +122,10 @@ def _stage(
     joints = _joint_paths(bones, rig.skeleton.parents)
     mesh = _mesh(stage, f"{root.GetPath()}/Mesh", rig)
     shapes = _blend_shapes(stage, mesh, rig)
-    _skeleton(stage, f"{root.GetPath()}/Skeleton", rig, joints)
-    binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
-    binding.CreateSkeletonRel().SetTargets([f"{root.GetPath()}/Skeleton"])
+    _skeleton(stage, f"{root.GetPath()}/Skeleton", binding, joints)
+    UsdSkel.BindingAPI.Apply(mesh.GetPrim()).CreateSkeletonRel().SetTargets([f"{root.GetPath()}/Skeleton"])
     if motion is not None:
-        _animation(stage, f"{root.GetPath()}/Animation", rig, motion, joints, shapes)
+        _animation(stage, f"{root.GetPath()}/Animation", binding, motion, joints, shapes)
         moved = UsdSkel.BindingAPI.Apply(stage.GetPrimAtPath(f"{root.GetPath()}/Skeleton"))
         moved.CreateAnimationSourceRel().SetTargets([f"{root.GetPath()}/Animation"])
     _bounds(root, mesh, rig, motion)
@@ -185,28 +189,19 @@ def _blend_shapes(stage: "Usd.Stage", mesh: "UsdGeom.Mesh", rig: Rig) -> list[st
     return names
 
 
-def _skeleton(stage: "Usd.Stage", path: str, rig: Rig, joints: list[str]) -> None:
+def _skeleton(stage: "Usd.Stage", path: str, binding: Binding, joints: list[str]) -> None:
     from pxr import UsdSkel, Vt
 
     skeleton = UsdSkel.Skeleton.Define(stage, path)
     skeleton.CreateJointsAttr(joints)
-    bind = rig.bind_from_rest()
-    bind[:, :3, 3] = transform_points(bind, rig.joints)
-    local = torch.eye(4).repeat(len(joints), 1, 1)
-    local[:, :3, :3] = rotation_matrices(rig.bind_pose).cpu()
-    local[:, :3, 3] = _offsets(rig).cpu()
+    bind = binding.world_from_bone()
+    local = rigid(roma.unitquat_to_rotmat(binding.local_turns(binding.rig.bind_pose[None])[0]), binding.offsets())
     skeleton.CreateBindTransformsAttr(Vt.Matrix4dArray.FromNumpy(_array(bind.mT, np.float64)))  # USD: rows times matrix
     skeleton.CreateRestTransformsAttr(Vt.Matrix4dArray.FromNumpy(_array(local.mT, np.float64)))
 
 
-def _offsets(rig: Rig) -> Float[Tensor, "bone 3"]:
-    """Each joint from its parent's at rest, the first from the origin."""
-    parents = list(rig.skeleton.parents[1:])
-    return torch.cat([rig.joints[:1], rig.joints[1:] - rig.joints[parents]])
-
-
 def _animation(
-    stage: "Usd.Stage", path: str, rig: Rig, motion: RigMotion, joints: list[str], shapes: list[str]
+    stage: "Usd.Stage", path: str, binding: Binding, motion: RigMotion, joints: list[str], shapes: list[str]
 ) -> None:
     """The clip, a frame a time code from 0 on."""
     from pxr import UsdSkel, Vt
@@ -219,9 +214,9 @@ def _animation(
     animation.CreateJointsAttr(joints)
     animation.CreateScalesAttr(Vt.Vec3hArray.FromNumpy(np.ones((len(joints), 3), np.float16)))
     translations, rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
-    places = _offsets(rig).repeat(len(motion), 1, 1)
+    places = binding.offsets().repeat(len(motion), 1, 1)
     places[:, 0] += motion.translations
-    turns = _array(roma.rotvec_to_unitquat(motion.rotations))
+    turns = continuous_quaternions(binding.local_turns(motion.rotations))
     for frame, (place, turn) in enumerate(zip(_array(places), turns, strict=True)):
         translations.Set(Vt.Vec3fArray.FromNumpy(place), frame)
         rotations.Set(Vt.QuatfArray.FromNumpy(turn), frame)

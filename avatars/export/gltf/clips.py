@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pygltflib
-import roma
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.export.gltf.binding import Binding
 from avatars.export.gltf.glb import Glb
-from avatars.export.rig import Rig, RigMotion
+from avatars.export.rig import RigMotion
 
 _SAME = 1e-6
 """Values that differ by no more than this in a whole clip stand still."""
 
 
-def add_clips(glb: Glb, rig: Rig, motions: Sequence[RigMotion], bones: Sequence[int], surface: int) -> None:
+def add_clips(glb: Glb, binding: Binding, motions: Sequence[RigMotion], bones: Sequence[int], surface: int) -> None:
     """Add a clip for each motion, on the nodes of the bones and of the mesh; a repeated name gets a number."""
     taken: set[str] = set()
     for motion in motions:
@@ -23,14 +23,14 @@ def add_clips(glb: Glb, rig: Rig, motions: Sequence[RigMotion], bones: Sequence[
         while name in taken:
             number, name = number + 1, f"{motion.name}_{number}"
         taken.add(name)
-        _add_clip(glb, name, rig, motion, bones, surface)
+        _add_clip(glb, name, binding, motion, bones, surface)
 
 
-def _add_clip(glb: Glb, name: str, rig: Rig, motion: RigMotion, bones: Sequence[int], surface: int) -> None:
+def _add_clip(glb: Glb, name: str, binding: Binding, motion: RigMotion, bones: Sequence[int], surface: int) -> None:
     clip = _Clip(glb, name, len(motion), motion.frame_rate)
-    places = rig.joints[0].double().cpu() + motion.translations.double().cpu()
+    places = binding.offsets()[0] + motion.translations.double().cpu()
     clip.track(bones[0], "translation", places.float().numpy(), always=True)
-    turns = continuous_quaternions(motion.rotations)
+    turns = continuous_quaternions(binding.local_turns(motion.rotations))
     for bone, node in enumerate(bones):
         clip.track(node, "rotation", turns[:, bone], always=bone == 0)
     if motion.morph_weights.shape[1]:
@@ -69,9 +69,9 @@ class _Clip:
         return self._inputs[count]
 
 
-def continuous_quaternions(rotations: Float[Tensor, "frame bone 3"]) -> Float[np.ndarray, "frame bone 4"]:
-    """Quaternions (XYZW) of axis-angle turns, each on the side of the one before, so that no engine goes round."""
-    turns = roma.rotvec_to_unitquat(rotations.double().cpu()).numpy()
+def continuous_quaternions(rotations: Float[Tensor, "frame bone 4"]) -> Float[np.ndarray, "frame bone 4"]:
+    """Quaternions (XYZW), each on the side of the one before, so that no engine goes round."""
+    turns = rotations.double().cpu().numpy()
     flips = np.where((turns[1:] * turns[:-1]).sum(-1) < 0, -1.0, 1.0)
     signs = np.concatenate([np.ones_like(turns[:1, :, 0]), np.cumprod(flips, axis=0)])
     return (turns * signs[..., None]).astype(np.float32)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pygltflib
-import roma
 from jaxtyping import Float, UInt16
 from torch import Tensor
 
+from avatars.export.gltf.binding import Binding
 from avatars.export.gltf.glb import Glb
 from avatars.export.rig import Rig
 from body_models.motion.gltf_clips import UNTURNED_REST
-from body_models.skeleton import invert_rigid, posed_from_rest, rigid, rotation_matrices
+from body_models.skeleton import invert_rigid
 
 INFLUENCES = 4
 """Bones that move a vertex, as all engines can."""
@@ -19,37 +19,30 @@ _WHOLE = np.iinfo(np.uint16).max
 _BYTE = np.iinfo(np.uint8).max
 
 
-def add_bones(glb: Glb, rig: Rig, names: Sequence[str], pose: Float[Tensor, "bone 3"]) -> list[int]:
+def add_bones(glb: Glb, binding: Binding, names: Sequence[str], pose: Float[Tensor, "bone 3"]) -> list[int]:
     """Indices of new nodes for all bones, standing in a pose (axis-angle); the first is at the top of the scene."""
     nodes: list[int] = []
-    joints = rig.joints.double().cpu()
-    turns = roma.rotvec_to_unitquat(pose.double().cpu())
-    for bone, (name, parent) in enumerate(zip(names, rig.skeleton.parents, strict=True)):
-        place = joints[bone] if parent < 0 else joints[bone] - joints[parent]
+    places, turns = binding.offsets(), binding.local_turns(pose[None])[0]
+    for bone, (name, parent) in enumerate(zip(names, binding.rig.skeleton.parents, strict=True)):
         turned = bool(turns[bone, :3].abs().max() > 0)
         rotation = turns[bone].float().tolist() if turned else None
-        node = pygltflib.Node(name=name, translation=place.float().tolist(), rotation=rotation)
+        node = pygltflib.Node(name=name, translation=places[bone].float().tolist(), rotation=rotation)
         nodes.append(glb.node(node, None if parent < 0 else nodes[parent]))
     return nodes
 
 
-def add_skin(glb: Glb, rig: Rig, nodes: list[int]) -> int:
-    """Index of a new skin of the bones' nodes, with the inverses of their transforms in the bind pose."""
-    columns = invert_rigid(_world_from_bone(rig)).mT.flatten(1).float().numpy()
+def add_skin(glb: Glb, binding: Binding, nodes: list[int]) -> int:
+    """Index of a new skin of the bones' nodes, with the inverses of their transforms in the bind pose.
+
+    Its extras tell readers of motions about the rest at which no joint is turned: true where the bones' axes are then
+    parallel to the world's, else their turns in the world (quaternions XYZW), in the order of the bones.
+    """
+    columns = invert_rigid(binding.world_from_bone()).mT.flatten(1).float().numpy()
     binds = glb.accessor(columns)
-    skin = pygltflib.Skin(name=rig.name, joints=nodes, skeleton=nodes[0], inverseBindMatrices=binds)
-    skin.extras = {UNTURNED_REST: True}
+    skin = pygltflib.Skin(name=binding.rig.name, joints=nodes, skeleton=nodes[0], inverseBindMatrices=binds)
+    skin.extras = {UNTURNED_REST: True if binding.plain else binding.axes.tolist()}
     glb.gltf.skins.append(skin)
     return len(glb.gltf.skins) - 1
-
-
-def _world_from_bone(rig: Rig) -> Float[Tensor, "bone 4 4"]:
-    """Where the bones' nodes are in the bind pose: rest transforms are those of the joints without any turn."""
-    joints = rig.joints.double().cpu()
-    turns = rotation_matrices(rig.bind_pose.double().cpu())
-    posed = posed_from_rest(turns, joints.new_zeros(3), joints, rig.skeleton.parents)
-    at_rest = rigid(turns.new_tensor(np.eye(3)).expand_as(turns), joints)
-    return posed @ at_rest
 
 
 def add_influences(glb: Glb, rig: Rig) -> dict[str, int]:

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatars.export.gltf.binding import bound_for
 from avatars.export.gltf.clips import add_clips
 from avatars.export.gltf.glb import Glb
 from avatars.export.gltf.material import add_material
 from avatars.export.gltf.names import bone_names
 from avatars.export.gltf.skin import INFLUENCES, add_bones, add_skin
 from avatars.export.gltf.surface import add_rigged_mesh
-from avatars.export.gltf.t_pose import standing_in_t
 from avatars.export.gltf.vrm import add_vrm
 from avatars.export.look import Look
 from avatars.export.rig import Rig, RigMotion
@@ -36,8 +36,8 @@ def write_glb(
 ) -> Path:
     """Write a rig with its motions as animation clips, whole or not at all (metres, Y up, facing +Z).
 
-    `names` is the standard of its bones' names: `model` (their own), `mixamo` or `vrm`; the last also makes it a VRM
-    1.0 avatar, bound in a T-pose. `notes` go into the file's metadata beside a note that it is synthetic media.
+    `names` is the standard of its bones: `model` (their own names), `mixamo` or `vrm`; see `bound_for`. The last also
+    makes it a VRM 1.0 avatar. `notes` go into the file's metadata beside a note that it is synthetic media.
     Without a look it is of plain clay. Raises InputError for an unknown standard, a rig that is empty or that the
     standard has no words for, a motion of another rig, and a place that cannot be written.
     """
@@ -46,7 +46,7 @@ def write_glb(
     check_rig(rig, look)
     for motion in motions:
         check_motion(rig, motion)
-    document = _document(rig.to("cpu"), motions, look, called, notes, is_vrm=names == "vrm")
+    document = _document(rig.to("cpu"), motions, look, names, called, notes)
     with replacing(path) as temporary:
         document.write(temporary)
     return path
@@ -56,23 +56,22 @@ def _document(
     rig: Rig,
     motions: Sequence[RigMotion],
     look: Look | None,
+    standard: str,
     names: Sequence[str],
     notes: Sequence[str],
-    *,
-    is_vrm: bool,
 ) -> Glb:
-    glb, bound = Glb(tuple(notes)), standing_in_t(rig) if is_vrm else rig
     if look is None or look.normal is None:
-        bound = replace(bound, tangents=None)
-    pose = shown_pose(bound)
-    bones = add_bones(glb, bound, names, pose)
-    skin = add_skin(glb, bound, bones)
-    mesh = add_rigged_mesh(glb, bound, add_material(glb, look), pose)
+        rig = replace(rig, tangents=None)
+    glb, (binding, played) = Glb(tuple(notes)), bound_for(rig, motions, standard)
+    pose = shown_pose(binding.rig)
+    bones = add_bones(glb, binding, names, pose)
+    skin = add_skin(glb, binding, bones)
+    mesh = add_rigged_mesh(glb, binding.rig, add_material(glb, look), pose)
     called = rig.name if rig.name not in names else f"{rig.name}_surface"
     surface = glb.node(pygltflib.Node(name=called, mesh=mesh, skin=skin))
-    add_clips(glb, rig, motions, bones, surface)
-    if is_vrm:
-        add_vrm(glb, bound, bones, surface, notes)
+    add_clips(glb, binding, played, bones, surface)
+    if standard == "vrm":
+        add_vrm(glb, binding.rig, bones, surface, notes)
     return glb
 
 

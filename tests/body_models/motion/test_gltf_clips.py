@@ -160,6 +160,16 @@ def test_cesium_man_walks():
     assert 1.0 < np.ptp(motion.rest_joints.numpy(), axis=0)[1] < 1.8
 
 
+@pytest.mark.parametrize("told", [[[0.0, 0, 0, 1]], [["a"]], [[0.0] * 4] * 14, {"a": 1}, 1, None, [[None] * 4] * 14])
+def test_what_a_skin_tells_of_its_rest_in_other_words_is_left_alone(tmp_path, told):
+    rig = Rig(folded=True)
+    rig.dance()
+    plain = load_gltf_clip(rig.write(tmp_path / "plain.gltf"))
+    rig.skins[0]["extras"] = {"restIsUnturned": told}
+    again = load_gltf_clip(rig.write(tmp_path / "told.gltf"))
+    assert torch.equal(again.rotations, plain.rotations)
+
+
 def test_a_rig_without_clips_says_so():
     with pytest.raises(InputError, match=r"rigged\.glb.*no animation"):
         load_motion(shared("valid_black_m2") / "rigged.glb")

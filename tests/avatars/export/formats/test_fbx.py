@@ -11,15 +11,19 @@ import pytest
 from avatars.export.formats import blender
 from avatars.export.formats.blender import run_in_blender
 from avatars.export.formats.fbx import write_fbx
-from avatars.export.gltf.material import encoded_colour
+from avatars.export.gltf import bone_names
+from avatars.export.gltf.binding import bound_for
+from avatars.export.gltf.material import PLAIN_COLOUR, encoded_colour
 from avatars.export.look import Look
 from body_models import InputError
+from tests.avatars.export.gltf.small_rigs import body_rig
 from tests.avatars.export.outside.rigs import checkered, tiny_clip, tiny_rig
 from tests.tools import in_blender
 
 needs_blender = pytest.mark.skipif(shutil.which("blender") is None, reason="Blender is not installed")
 MILLIMETRE = 1e-3
 COLOUR_WIRES = [["BSDF_PRINCIPLED", "Base Color"], ["OUTPUT_MATERIAL", "Surface"]]
+SHINING_WIRES = [["BSDF_PRINCIPLED", "Emission"], ["OUTPUT_MATERIAL", "Surface"]]
 NORMAL_WIRES = [["NORMAL_MAP", "Color"], ["BSDF_PRINCIPLED", "Normal"]]
 
 PICTURES_SCRIPT = """
@@ -32,7 +36,7 @@ bpy.ops.import_scene.fbx(filepath=path)
 links = [link for material in bpy.data.materials for link in material.node_tree.links]
 seen = {}
 for link in links:
-    if link.from_node.type == "TEX_IMAGE" and link.to_socket.name in ("Color", "Base Color"):
+    if link.from_node.type == "TEX_IMAGE" and link.to_socket.name in ("Color", "Base Color", "Emission"):
         picture = link.from_node.image
         values = list(picture.pixels)
         assert picture.name == bpy.path.basename(picture.filepath)
@@ -40,6 +44,11 @@ for link in links:
         then += [(on.to_node.type, on.to_socket.name) for on in links if on.from_node == link.to_node]
         means = [sum(values[channel::4]) * 4 / len(values) for channel in range(3)]
         seen[picture.name] = [then, picture.colorspace_settings.name, means, bool(picture.packed_file)]
+nodes = [node for material in bpy.data.materials for node in material.node_tree.nodes]
+surfaces = [node for node in nodes if node.type == "BSDF_PRINCIPLED"]
+names = ("Base Color", "Emission", "Emission Strength", "Specular")
+values = {name: surface.inputs[name].default_value for surface in surfaces for name in names}
+seen["values"] = {name: value if isinstance(value, float) else list(value)[:3] for name, value in values.items()}
 print("SEEN" + json.dumps(seen))
 """
 
@@ -72,11 +81,38 @@ def test_a_rig_without_clips_stands_in_its_bind_pose_and_keeps_colours_that_hold
 
 
 def pictures_in_blender(folder, path) -> dict:
-    """How the file's pictures are wired, their colour space, their means, and whether they are inside, by name."""
+    """How the file's pictures are wired, their colour space, their means, and whether they are inside, by name.
+
+    Under "values" is what the surface has where no picture tells.
+    """
     script = folder / "pictures.py"
     script.write_text(PICTURES_SCRIPT)
     said = run_in_blender(script, str(path))
     return json.loads(next(line for line in said.splitlines() if line.startswith("SEEN"))[4:])
+
+
+BONES_SCRIPT = """
+import json, sys
+import bpy
+
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.import_scene.fbx(filepath=sys.argv[-1])
+(armature,) = bpy.data.armatures
+print("SEEN" + json.dumps({bone.name: [list(row) for row in bone.matrix_local] for bone in armature.bones}))
+"""
+
+
+@needs_blender
+def test_bones_have_mixamos_axes_in_the_files_own_space(tmp_path):
+    rig = body_rig()
+    binding, _ = bound_for(rig, [], "mixamo")
+    (tmp_path / "bones.py").write_text(BONES_SCRIPT)
+    said = run_in_blender(tmp_path / "bones.py", str(write_fbx(tmp_path / "a.fbx", rig, names="mixamo")))
+    seen = json.loads(next(line for line in said.splitlines() if line.startswith("SEEN"))[4:])
+    bones = np.array([seen[name] for name in bone_names(rig.skeleton, "mixamo")])
+    expected = binding.world_from_bone().numpy()
+    np.testing.assert_allclose(bones[:, :3, :3], expected[:, :3, :3], atol=1e-4)
+    np.testing.assert_allclose(bones[:, :3, 3] / 100, expected[:, :3, 3], atol=MILLIMETRE)
 
 
 def noise(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
@@ -92,7 +128,7 @@ def test_colours_and_normals_are_two_pictures_with_plain_names(tmp_path):
     assert [found.name for found in path.parent.iterdir()] == ["person.fbx"]
     moved = path.rename(tmp_path / "elsewhere.fbx")
     seen = pictures_in_blender(tmp_path, moved)
-    assert set(seen) == {"person_colour.png", "person_normal.png"}
+    assert set(seen) == {"person_colour.png", "person_normal.png", "values"}
     wires, space, means, inside = seen["person_colour.png"]
     assert (wires, space, inside) == (COLOUR_WIRES, "sRGB", True)
     np.testing.assert_allclose(means, colour.mean((0, 1)) / 255, atol=0.01)
@@ -104,12 +140,24 @@ def test_colours_and_normals_are_two_pictures_with_plain_names(tmp_path):
 
 
 @needs_blender
-def test_colours_that_hold_light_are_the_only_picture(tmp_path):
+def test_colours_that_hold_light_shine_alone(tmp_path):
     path = write_fbx(tmp_path / "head.fbx", tiny_rig(), look=Look(checkered(), checkered(), unlit=True))
     seen = pictures_in_blender(tmp_path, path)
-    assert set(seen) == {"head_colour.png"}
-    assert seen["head_colour.png"][0] == COLOUR_WIRES
+    assert set(seen) == {"head_colour.png", "values"}
+    assert seen["head_colour.png"][0] == SHINING_WIRES
+    white, black = [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
+    assert seen["values"] == {"Base Color": black, "Emission": white, "Emission Strength": 1.0, "Specular": 0.0}
     np.testing.assert_allclose(seen["head_colour.png"][2], checkered().mean((0, 1)) / 255, atol=0.01)
+
+
+@needs_blender
+def test_a_head_without_pictures_shines_in_the_colour_of_clay(tmp_path):
+    seen = pictures_in_blender(
+        tmp_path, write_fbx(tmp_path / "head.fbx", tiny_rig(), look=Look(None, None, unlit=True))
+    )
+    assert set(seen) == {"values"}
+    assert seen["values"]["Base Color"] == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(seen["values"]["Emission"], PLAIN_COLOUR[:3], atol=1e-3)
 
 
 def test_another_ending_is_refused(tmp_path):

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from avatars.export.formats.usd import write_usd
+from avatars.export.gltf.binding import bound_for
 from avatars.export.look import Look
 from avatars.export.rig import RigMotion
 from body_models import InputError
+from tests.avatars.export.gltf.small_rigs import body_rig, clip
 from tests.avatars.export.outside.rigs import checkered, tiny_clip, tiny_rig
 
 pxr = pytest.importorskip("pxr", reason="needs usd-core: pip install '.[usd]'")
@@ -58,6 +60,18 @@ def test_it_moves_as_the_rig_does(tmp_path, suffix):
     expected = rig.pose(clip).numpy()
     for frame in range(len(clip)):
         assert np.abs(posed(stage, frame) - expected[frame]).max() < MILLIMETRE / 100
+
+
+@pytest.mark.parametrize("names", ["mixamo", "vrm"])
+def test_a_body_is_bound_as_its_standard_has_it(tmp_path, names):
+    rig = body_rig()
+    moves = clip(rig, frames=3)
+    stage = opened(write_usd(tmp_path / "a.usdc", rig, moves, names=names))
+    binding, (moved,) = bound_for(rig, [moves], names)
+    for frame, expected in enumerate(binding.rig.pose(moved).numpy()):
+        assert np.abs(posed(stage, frame) - expected).max() < MILLIMETRE / 10
+    bind = np.array(the(stage, UsdSkel.Skeleton).GetBindTransformsAttr().Get()).transpose(0, 2, 1)
+    np.testing.assert_allclose(bind, binding.world_from_bone().numpy(), atol=1e-6)
 
 
 def test_without_a_clip_it_stands_in_its_bind_pose(tmp_path):

@@ -23,7 +23,7 @@ def attributes(document: Document) -> dict:
     return vars(document.gltf.meshes[0].primitives[0].attributes)
 
 
-@pytest.mark.parametrize(("make", "names"), [(body_rig, "mixamo"), (head_rig, "model")])
+@pytest.mark.parametrize(("make", "names"), [(body_rig, "model"), (head_rig, "model"), (head_rig, "mixamo")])
 def test_other_programs_pose_the_rig_as_we_do(tmp_path, make, names):
     rig = make()
     motion = clip(rig, frames=9)
