@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from avatars.viewer.models import Model
-from avatars.viewer.state import Stance
+from avatars.viewer.state import Stance, Stances
 from body_models import Motion
 
 
@@ -37,18 +39,24 @@ class Clip:
         return self.head and len(self.motion) > 1 and (face is None or bool((face == face[:1]).all()))
 
     def stance(self, seconds: float, in_place: bool = False) -> Stance:
-        """The model at a time of the clip, the nearest frame; times beyond its ends are those of the ends.
+        """The model at a time of the clip; see `stances`."""
+        return self.stances(torch.tensor([seconds], dtype=torch.float64), in_place)[0]
+
+    def stances(self, seconds: Float[Tensor, "time"], in_place: bool = False) -> Stances:
+        """The model at times of the clip, the nearest frames; times beyond its ends are those of the ends.
 
         The middle of its way is where the model stands otherwise; `in_place` it does not leave that place.
         """
-        motion = self.motion
-        frame = min(max(round(seconds * motion.frame_rate), 0), len(motion) - 1)
-        place = self.neutral.translation + motion.translations[frame] - motion.translations.mean(0)
+        motion, neutral = self.motion, self.neutral
+        frames = (seconds * motion.frame_rate).round().long().clamp(0, len(motion) - 1)
+        places = neutral.translation + motion.translations[frames] - motion.translations.mean(0)
         if not self.head:  # feet stay on the ground that the motion walks on
-            across = self.neutral.translation if in_place else place
-            place = torch.stack([across[0], motion.translations[frame, 1], across[2]])
-        face = self.neutral.expression if motion.expression is None or not self.head else motion.expression[frame]
-        return Stance(motion.rotations[frame], place, face)
+            across = neutral.translation.expand_as(places) if in_place else places
+            places = torch.stack([across[:, 0], motion.translations[frames, 1], across[:, 2]], dim=1)
+        faces = neutral.expression.expand(len(frames), -1)
+        if motion.expression is not None and self.head:
+            faces = motion.expression[frames]
+        return Stances(motion.rotations[frames], places, faces)
 
 
 def clip_of(model: Model, source: Motion | Path | str) -> Clip:

@@ -88,9 +88,9 @@ class Controls:
         self._tabs = tabs = stage.server.gui.add_tab_group()
         if isinstance(figure.model, HeadModel):
             with tabs.add_tab("Face"):
-                self._panels.append(ExpressionPanel(stage, figure))
+                self._panels.append(ExpressionPanel(stage, figure, self._player))
         with tabs.add_tab("Pose"):
-            self._panels.append(PosePanel(stage, figure, lambda: self._player.playing))
+            self._panels.append(PosePanel(stage, figure, self._player))
         if isinstance(figure.model, PersonModel) and figure.prior is not None:
             with tabs.add_tab("Person"):
                 self._panels.append(PriorPanel(stage, figure, figure.prior))

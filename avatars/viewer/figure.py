@@ -1,6 +1,7 @@
 """One avatar on the page: what it does, drawn by a thread of its own that never keeps the page waiting."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,13 +15,16 @@ from avatars.viewer.clips import Clip
 from avatars.viewer.layers import Layers
 from avatars.viewer.models import Model
 from avatars.viewer.people import KnownPrior
+from avatars.viewer.reels import Reel
 from avatars.viewer.state import OWN, PLAIN, Display, Stance
 from avatars.viewer.worker import LatestWorker
 
 HEAD_CELLS, BODY_CELLS = 128, 192
 """Resolutions to begin with: a body's longest side is three times its head."""
+AHEAD = 0.1
+"""Seconds from telling a browser of a motion until it shows it, about."""
 
-Job = tuple[Model, Stance, Display]
+Job = tuple[Model, Stance, Display, Reel | None]
 
 
 class Figure:
@@ -44,6 +48,8 @@ class Figure:
         self.display = display or Display(
             colouring=OWN if model.build.has_colours else PLAIN, resolution=HEAD_CELLS if model.head else BODY_CELLS
         )
+        self._reel: Reel | None = None
+        """What the browser plays by itself now."""
         self._lock = threading.Lock()
         self.path = f"/avatars/{number}"
         self.frame = server.scene.add_frame(self.path, show_axes=False)
@@ -64,6 +70,11 @@ class Figure:
         return f"{self.path}/gizmo"
 
     @property
+    def rolling(self) -> bool:
+        """Whether browsers play its motion by themselves."""
+        return self._reel is not None
+
+    @property
     def visible(self) -> bool:
         """Whether it is on the stage."""
         return bool(self.frame.visible)
@@ -72,6 +83,7 @@ class Figure:
     def visible(self, visible: bool) -> None:
         if visible != self.visible:
             self.frame.visible = visible
+            self.unroll()
             self.redraw()
 
     @property
@@ -83,12 +95,25 @@ class Figure:
     def labelled(self, labelled: bool) -> None:
         self._label.visible = labelled
 
-    def stand(self, stance: Stance, origin: object = None) -> None:
-        """Take a stance; `origin` is who asks, and is not told of it."""
+    def stand(self, stance: Stance, origin: object = None, reel: Reel | None = None) -> None:
+        """Take a stance; `origin` is who asks, and is not told of it.
+
+        In a motion that goes on, `reel` tells how: browsers that can play it are told of it once.
+        """
         with self._lock:
             self.stance = stance
-        self.redraw()
+            rolls = reel is not None and self.model.rolls(self.display)
+            goes_on = rolls and self._reel is not None and reel is not None and self._reel.leads_to(reel)
+            if not goes_on:
+                self._reel = reel if rolls else None
+        if not goes_on and not (reel is not None and self.display.canonical):
+            self.redraw()
         self._tell(self, origin)
+
+    def unroll(self) -> None:
+        """Have browsers told anew of a motion that goes on."""
+        with self._lock:
+            self._reel = None
 
     def change(self, origin: object = None, **changes: Any) -> None:
         """Draw it in another way: fields of `Display`. Raises InputError for values that make no sense."""
@@ -108,7 +133,7 @@ class Figure:
     def redraw(self) -> None:
         """Have it drawn as it is now; returns at once."""
         if self.visible:
-            self._worker.ask((self.model, self.stance, self.display))
+            self._worker.ask((self.model, self.stance, self.display, self._reel))
 
     def place(self, across: float, along: float) -> None:
         """Put it somewhere on the ground (metres)."""
@@ -126,6 +151,7 @@ class Figure:
     def halt(self) -> None:
         """Draw no more."""
         self._worker.stop()
+        self._layers.close()
 
     def remove(self) -> None:
         """Take it from the page; its empty frame stays, see `Layers`."""
@@ -135,10 +161,14 @@ class Figure:
         self.frame.visible = False
 
     def _draw(self, job: Job) -> None:
-        model, stance, display = job
+        model, stance, display, reel = job
         if reason := model.slow(display):
             self._board.busy(self.name, reason)
-        self._layers.draw(model.shown(stance, display), display)
+        if reel is not None and model.rolls(display):
+            model.rig(display.resolution)  # it may take long: only then tell from when on
+            self._layers.draw(model.rolled(*reel.stances(time.monotonic() + AHEAD), display), display)
+        else:
+            self._layers.draw(model.shown(stance, display), display)
         self.draws += 1
         self._board.done(self.name)
         self._board.clear(self.name)

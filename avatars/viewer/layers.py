@@ -9,7 +9,8 @@ import viser
 from avatars.export.rig import Rig
 from avatars.viewer.colouring import dense_weights
 from avatars.viewer.glb import coloured_glb
-from avatars.viewer.shown import Boned, Meshed, Shown
+from avatars.viewer.moving_glb import moving_glb
+from avatars.viewer.shown import Boned, Meshed, Rolled, Shown
 from avatars.viewer.state import Display
 
 Node = viser.MeshSkinnedHandle | viser.MeshHandle | viser.GlbHandle
@@ -20,13 +21,16 @@ SKIN = "skin"
 NAMES = 16
 OVERLAP = 0.06
 """Seconds for which a coloured mesh stays until the browser has read the one that follows it."""
+LONG_OVERLAP = 0.25
+"""The same for one that moves by itself: it takes longer to read."""
 
 
 class Layers:
     """Draws what is shown below one path of the scene tree.
 
     Of a rig only its bones travel, of a plain mesh its vertices; a mesh with colours is sent anew, as a small GLB,
-    since viser has no other meshes with colours at vertices. Shadows fall on the ground only: on skin they are coarse.
+    since viser has no other meshes with colours at vertices, but in motion once, with the motion in it. Shadows fall
+    on the ground only: on skin they are coarse.
     """
 
     def __init__(self, server: viser.ViserServer, path: str, click: Click) -> None:
@@ -36,21 +40,32 @@ class Layers:
         self._rig: Rig | None = None
         self._faces: object = None
         self._number = 0
+        self._rolls = False
+        self._leaving: list[Node] = []
+        self._closed = False
 
     def draw(self, shown: Shown, display: Display) -> None:
         """Show this instead of what was shown."""
+        glb = _glb(shown)
         with self._lock, self._server.atomic():
             if isinstance(shown, Boned):
                 self._draw_bones(shown, display)
-            elif shown.colours is None:
+            elif glb is not None:
+                self._draw_glb(glb, rolls=isinstance(shown, Rolled))
+            elif isinstance(shown, Meshed):
                 self._draw_plain(shown, display)
-            else:
-                self._draw_coloured(shown)
 
     def remove(self) -> None:
         """Take everything away."""
+        self.close()
         with self._lock:
             self._replace(None)
+
+    def close(self) -> None:
+        """Take away at once what is to go soon, from now on."""
+        self._closed = True
+        for node in list(self._leaving):
+            self._drop(node)
 
     def _draw_bones(self, shown: Boned, display: Display) -> None:
         node = self._node
@@ -98,14 +113,26 @@ class Layers:
         self._replace(node)
         self._faces = shown.faces
 
-    def _draw_coloured(self, shown: Meshed) -> None:
-        assert shown.colours is not None
-        glb = coloured_glb(shown.vertices.numpy(), shown.faces.numpy(), shown.colours.numpy(), shown.unlit)
-        former, self._node = self._node, None
+    def _draw_glb(self, glb: bytes, *, rolls: bool) -> None:
+        former, rolled = self._node, self._rolls
+        self._node = None
         self._take(self._server.scene.add_glb(self._name(), glb, receive_shadow=False))
-        if former is not None:
-            stays = OVERLAP if isinstance(former, viser.GlbHandle) else 3 * OVERLAP
-            threading.Timer(stays, _remove, (self._server, former)).start()
+        self._rolls = rolls
+        if self._closed:
+            _remove(self._server, former)
+        elif former is not None:
+            short = OVERLAP if isinstance(former, viser.GlbHandle) and not rolled else 3 * OVERLAP
+            stays = LONG_OVERLAP if rolls else short
+            self._leaving.append(former)
+            threading.Timer(stays, self._drop, (former,)).start()
+
+    def _drop(self, node: Node) -> None:
+        """Take away what another one has followed, once."""
+        with self._lock:
+            known = any(one is node for one in self._leaving)
+            self._leaving = [one for one in self._leaving if one is not node]
+        if known:
+            _remove(self._server, node)
 
     def _name(self) -> str:
         """A name that no node on the page has, taken from few: the server remembers every name it ever removed."""
@@ -120,7 +147,16 @@ class Layers:
     def _take(self, node: Node | None) -> None:
         if node is not None:
             node.on_click(self._click)
-        self._node, self._rig, self._faces = node, None, None
+        self._node, self._rig, self._faces, self._rolls = node, None, None, False
+
+
+def _glb(shown: Shown) -> bytes | None:
+    """What has colours, as a file."""
+    if isinstance(shown, Rolled):
+        return moving_glb(shown)
+    if isinstance(shown, Boned) or shown.colours is None:
+        return None
+    return coloured_glb(shown.vertices.numpy(), shown.faces.numpy(), shown.colours.numpy(), shown.unlit)
 
 
 def _remove(server: viser.ViserServer, node: Node | None) -> None:

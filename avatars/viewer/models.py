@@ -18,9 +18,9 @@ from avatars.export.rig.motion import rig_rotations
 from avatars.export.rig.source import source_of
 from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
-from avatars.viewer.shown import Meshed, OwnColours, Shown, shown_mesh, shown_rig
+from avatars.viewer.shown import Boned, Meshed, OwnColours, Rolled, rolled_rig, shown_mesh, shown_rig
 from avatars.viewer.stances import body_poses, grounded, grounded_head, standing
-from avatars.viewer.state import EXACT, NORMALS, OWN, Display, Stance
+from avatars.viewer.state import BONE, BONES, EXACT, NORMALS, OWN, RIG, Display, Stance, Stances
 from body_models import Motion, Skeleton
 from body_models.skeleton import posed_from_rest, rotation_matrices, transform_points
 
@@ -80,15 +80,26 @@ class Model(ABC):
         return self._rigs[resolution]
 
     @torch.no_grad()
-    def shown(self, stance: Stance, display: Display) -> Shown:
+    def shown(self, stance: Stance, display: Display) -> Boned | Meshed:
         """What to draw; raises InputError where there is no surface."""
         stance = self.build.canonical if display.canonical else stance
         if display.surface == EXACT:
             return shown_mesh(self._exact(stance, display), display)
-        rig = self.rig(display.resolution)
-        own = self._own_colours(display.resolution) if display.colouring == OWN and self.build.has_colours else None
-        rotations = self._rig_rotations(stance.rotations)
+        rig, own = self.rig(display.resolution), self._known_colours(display)
+        rotations = self._rig_rotations(stance.rotations[None])[0]
         return shown_rig(rig, rotations, stance.translation, stance.expression, display, own)
+
+    def rolls(self, display: Display) -> bool:
+        """Whether a browser can play motion of it by itself: a rig in colours that do not follow from the pose."""
+        coloured = display.colouring in (BONE, BONES) or (display.colouring == OWN and self.build.has_colours)
+        return display.surface == RIG and coloured and not display.canonical
+
+    @torch.no_grad()
+    def rolled(self, times: Float[Tensor, "key"], stances: Stances, display: Display) -> Rolled:
+        """What a browser plays by itself: the stances at times from now on (seconds)."""
+        rotations = self._rig_rotations(stances.rotations)
+        rig, own = self.rig(display.resolution), self._known_colours(display)
+        return rolled_rig(rig, times, rotations, stances.translations, stances.expressions, display, own)
 
     def motion(self, source: Motion | Path | str) -> Motion:
         """Anybody's motion on this one; raises InputError as `avatars.export.motion_on` does."""
@@ -119,8 +130,13 @@ class Model(ABC):
     def _make_rig(self, resolution: int) -> Rig:
         """The rig, made anew."""
 
-    def _rig_rotations(self, rotations: Float[Tensor, "bone 3"]) -> Float[Tensor, "rig_bone 3"]:
+    def _rig_rotations(self, rotations: Float[Tensor, "frame bone 3"]) -> Float[Tensor, "frame rig_bone 3"]:
         return rotations
+
+    def _known_colours(self, display: Display) -> OwnColours | None:
+        """The own colours, where they are wished and there are any."""
+        wished = display.colouring == OWN and self.build.has_colours
+        return self._own_colours(display.resolution) if wished else None
 
     def _own_colours(self, resolution: int) -> OwnColours:
         """The colours of the rig's vertices, asked for once a resolution."""
@@ -194,5 +210,5 @@ class HeadModel(Model):
     def _make_rig(self, resolution: int) -> Rig:
         return rig_of(source_of(self._avatar, resolution))
 
-    def _rig_rotations(self, rotations: Float[Tensor, "bone 3"]) -> Float[Tensor, "rig_bone 3"]:
-        return rig_rotations(self._avatar, rotations[None])[0]
+    def _rig_rotations(self, rotations: Float[Tensor, "frame bone 3"]) -> Float[Tensor, "frame rig_bone 3"]:
+        return rig_rotations(self._avatar, rotations)

@@ -4,7 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from avatars.viewer.clips import Clip
 from avatars.viewer.figure import Figure
+from avatars.viewer.reels import Reel
 
 RATE = 30.0
 """Stances a second that are asked for."""
@@ -21,7 +23,7 @@ class Player:
         self.loop, self.in_place = True, False
         self.listener: Callable[[object], None] = lambda origin: None
         """Told when the clock starts, stops or has gone on, and by whom."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._running, self._stopped = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
@@ -45,8 +47,22 @@ class Player:
 
     def pause(self) -> None:
         """Stand still."""
-        self._running.clear()
+        with self._lock:  # so that no step of the clock comes after
+            self._running.clear()
+            for figure in self._figures():
+                if figure.rolling and figure.clip is not None and figure.visible:
+                    figure.stand(figure.clip.stance(self.seconds, self.in_place), self)
         self.listener(None)
+
+    def let_go(self, figure: Figure) -> None:
+        """Stand still if it is the clock that moves a figure: somebody wants to pose it."""
+        if self.playing and figure.clip is not None:
+            self.pause()
+
+    def renew(self) -> None:
+        """Have browsers told anew of the motion, since another one came to look."""
+        for figure in self._figures():
+            figure.unroll()
 
     def scrub(self, seconds: float, origin: object = None) -> None:
         """Stand still at a time; `origin` is who asks."""
@@ -62,9 +78,11 @@ class Player:
 
     def show(self) -> None:
         """Have all avatars stand as their clips say now."""
+        length = self.length
         for figure in self._figures():
             if figure.clip is not None and figure.visible:
-                figure.stand(figure.clip.stance(self.seconds, self.in_place), self)
+                reel = self._reel(figure.clip, length) if self.playing and length > 0 else None
+                figure.stand(figure.clip.stance(self.seconds, self.in_place), self, reel)
 
     def advance(self, elapsed: float) -> None:
         """Let seconds go by."""
@@ -85,13 +103,17 @@ class Player:
             self._running.clear()
         self.seconds = seconds % length if self.loop and length > 0 else min(seconds, length)
 
+    def _reel(self, clip: Clip, length: float) -> Reel:
+        """How a clip goes on if nobody touches the clock."""
+        return Reel(clip, self.seconds, time.monotonic(), length, self.speed, self.loop, self.in_place)
+
     def _go_on(self, elapsed: float) -> None:
         """Let seconds go by, unless somebody just stopped the clock."""
         with self._lock:
             if not self.playing:
                 return
             self._count_on(elapsed)
-        self.show()
+            self.show()
 
     def _run(self) -> None:
         last = told = time.monotonic()

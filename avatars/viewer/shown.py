@@ -6,7 +6,7 @@ import roma
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatars.export.rig import Rig
+from avatars.export.rig import Rig, RigMotion
 from avatars.viewer.colouring import blended, dense_weights, heat, normal_colours, vertex_normals
 from avatars.viewer.state import BONE, BONES, NORMALS, OWN, PLAIN, Display
 from body_models.skinning import blend_offsets
@@ -50,7 +50,22 @@ class OwnColours:
     """Whether they hold light already."""
 
 
-Shown = Boned | Meshed
+@dataclass(frozen=True)
+class Rolled:
+    """A rig in colours with a motion that the browser plays by itself, from now on and again and again."""
+
+    rig: Rig
+    colours: Float[Tensor, "vertex 3"]
+    """Linear, 0 to 1."""
+    unlit: bool
+    """Whether they hold light already."""
+    times: Float[Tensor, "key"]
+    """Seconds from now on, strictly rising."""
+    motion: RigMotion
+    """How the rig stands at these."""
+
+
+Shown = Boned | Meshed | Rolled
 
 
 def shown_rig(
@@ -60,7 +75,7 @@ def shown_rig(
     expression: Float[Tensor, "expression"],
     display: Display,
     own: OwnColours | None = None,
-) -> Shown:
+) -> Boned | Meshed:
     """A rig in a pose, in its own colours or those that tell something.
 
     Only bones move where that is all there is to do: with a plain surface and no morph targets.
@@ -75,7 +90,27 @@ def shown_rig(
     posed = (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
     if display.colouring == OWN and own is not None:
         return Meshed(posed, rig.faces, own.colours, own.unlit)
-    return Meshed(posed, rig.faces, _told(rig, posed, display), unlit=display.colouring == NORMALS)
+    if display.colouring == NORMALS:
+        return Meshed(posed, rig.faces, normal_colours(vertex_normals(posed, rig.faces)), unlit=True)
+    return Meshed(posed, rig.faces, weight_colours(rig, display))
+
+
+def rolled_rig(
+    rig: Rig,
+    times: Float[Tensor, "key"],
+    rotations: Float[Tensor, "key rig_bone 3"],
+    translations: Float[Tensor, "key 3"],
+    expressions: Float[Tensor, "key expression"],
+    display: Display,
+    own: OwnColours | None = None,
+) -> Rolled:
+    """A rig in motion, in its own colours or those of its weights."""
+    if display.colouring != OWN or own is None:
+        told = weight_colours(rig, display)
+        own = OwnColours(rig.vertices.new_ones(rig.vertices.shape) if told is None else told, unlit=False)
+    weights = rig.morph_weights(rotations, expressions if len(rig.morphs) else None)
+    motion = RigMotion(rig.name, rotations, translations, weights, frame_rate=1.0)
+    return Rolled(rig, own.colours, own.unlit, times, motion)
 
 
 def shown_mesh(mesh: Meshed, display: Display) -> Meshed:
@@ -88,10 +123,8 @@ def shown_mesh(mesh: Meshed, display: Display) -> Meshed:
     return Meshed(mesh.vertices, mesh.faces)
 
 
-def _told(rig: Rig, posed: Float[Tensor, "vertex 3"], display: Display) -> Float[Tensor, "vertex 3"] | None:
-    """Colours that tell weights or normals; None for a plain surface."""
-    if display.colouring == NORMALS:
-        return normal_colours(vertex_normals(posed, rig.faces))
+def weight_colours(rig: Rig, display: Display) -> Float[Tensor, "vertex 3"] | None:
+    """Colours that tell weights; None where others are wished."""
     if display.colouring not in (BONE, BONES):
         return None
     weights = dense_weights(rig.bones, rig.weights, len(rig.skeleton))

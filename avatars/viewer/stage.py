@@ -15,7 +15,7 @@ from avatars.viewer.board import Board
 from avatars.viewer.figure import Figure
 from avatars.viewer.models import Model
 from avatars.viewer.people import KnownPrior
-from avatars.viewer.state import Display
+from avatars.viewer.state import SIGHT, Display
 
 FIELD_OF_VIEW = math.radians(32)
 BESIDE, ABOVE = math.radians(18), math.radians(6)
@@ -121,7 +121,7 @@ class Stage:
         if not boxes:
             return
         position, middle = framing(torch.stack(boxes), aspect, covered)
-        camera.fov = FIELD_OF_VIEW
+        camera.fov, camera.far = FIELD_OF_VIEW, SIGHT
         camera.position, camera.look_at = tuple(position.tolist()), tuple(middle.tolist())
 
     @contextmanager

@@ -17,6 +17,8 @@ SURFACES = (RIG, EXACT)
 COLOURINGS = (PLAIN, OWN, BONE, BONES, NORMALS)
 LEAST_CELLS, MOST_CELLS = 32, 512
 CLAY: Rgb = (186, 168, 152)
+SIGHT = 100.0
+"""How far cameras see (metres)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Stance:
         """Whether nothing differs."""
         pairs = ((self.rotations, other.rotations), (self.translation, other.translation))
         return all(torch.equal(*pair) for pair in (*pairs, (self.expression, other.expression)))
+
+
+@dataclass(frozen=True)
+class Stances:
+    """How an avatar stands and looks at several times (metres, radians)."""
+
+    rotations: Float[Tensor, "time bone 3"]
+    translations: Float[Tensor, "time 3"]
+    expressions: Float[Tensor, "time expression"]
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def __getitem__(self, index: int) -> Stance:
+        return Stance(self.rotations[index], self.translations[index], self.expressions[index])
 
 
 @dataclass(frozen=True)

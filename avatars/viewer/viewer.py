@@ -1,6 +1,7 @@
 """The page itself: a server, what it shows, and the doors by which programs reach it."""
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -32,6 +33,8 @@ PORT, HOST = 8080, "127.0.0.1"
 BRAND = (32, 134, 122)
 PATIENCE = 2.0
 """Seconds that drawing may go on once the page is closed."""
+SETTLED = 2.5
+"""Seconds that a browser takes for the page."""
 
 Shownable = Avatar | HeadAvatar | Person | Path | str
 
@@ -58,6 +61,7 @@ class Viewer:
         self.stage = Stage(self._server, self.board)
         self.player = Player(lambda: self.stage.figures, lambda: bool(self._server.get_clients()))
         self._server.on_client_connect(lambda client: self.stage.frame(client))
+        self._server.on_client_connect(lambda client: self._renew_soon())
         self.loader = MotionLoader(self.stage, self.player)
         self._gallery: Gallery | None = None
         self._chooser = Chooser(self.stage)
@@ -132,6 +136,12 @@ class Viewer:
         """Have those who came last play along; the loader forgets requests for newer ones, so name all of them."""
         if motion is not None:
             self.loader.load(motion, [figure for figure in self.stage.figures if figure.clip is None])
+
+    def _renew_soon(self) -> None:
+        """Have motion told anew once a browser that just came has read all that there is."""
+        later = threading.Timer(SETTLED, self.player.renew)
+        later.daemon = True
+        later.start()
 
     def _model(self, avatar: Shownable, name: str) -> Model:
         if isinstance(avatar, Person):

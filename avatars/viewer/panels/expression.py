@@ -9,6 +9,7 @@ from avatars.viewer.figure import Figure
 from avatars.viewer.models import HeadModel
 from avatars.viewer.panels.handling import number, on_press, on_user, put
 from avatars.viewer.panels.parts import face_parts, spaced
+from avatars.viewer.player import Player
 from avatars.viewer.stage import Stage
 
 ACTIVE = 7
@@ -20,8 +21,8 @@ COMPONENTS = 3.0
 class ExpressionPanel:
     """Moves the face of one figure."""
 
-    def __init__(self, stage: Stage, figure: Figure) -> None:
-        self._stage, self._figure = stage, figure
+    def __init__(self, stage: Stage, figure: Figure, player: Player) -> None:
+        self._stage, self._figure, self._player = stage, figure, player
         model = figure.model
         assert isinstance(model, HeadModel)
         self._names, self._named = model.build.expression_names, model.build.named_actions
@@ -55,6 +56,7 @@ class ExpressionPanel:
         self._sliders[name] = slider
 
     def _set(self, index: int, value: float) -> None:
+        self._player.let_go(self._figure)
         self._figure.stand(self._figure.stance.with_action(index, value), self)
 
     def _neutral(self) -> None:
@@ -72,4 +74,5 @@ class ExpressionPanel:
         self._show(face)
 
     def _show(self, face: torch.Tensor) -> None:
+        self._player.let_go(self._figure)
         self._figure.stand(replace(self._figure.stance, expression=face))

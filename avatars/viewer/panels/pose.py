@@ -1,7 +1,6 @@
 """Joints of the chosen avatar: three sliders and a gizmo for one of them at a time, and poses to start from."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import roma
@@ -13,6 +12,7 @@ from torch import Tensor
 from avatars.viewer.figure import Figure
 from avatars.viewer.panels.handling import number, on_press, on_user, put
 from avatars.viewer.panels.parts import body_parts, spaced
+from avatars.viewer.player import Player
 from avatars.viewer.stage import Stage
 from avatars.viewer.state import Stance
 
@@ -28,8 +28,8 @@ RANDOM_TURN = 0.35
 class PosePanel:
     """Poses one figure."""
 
-    def __init__(self, stage: Stage, figure: Figure, playing: Callable[[], bool] = lambda: False) -> None:
-        self._stage, self._figure, self._playing = stage, figure, playing
+    def __init__(self, stage: Stage, figure: Figure, player: Player) -> None:
+        self._stage, self._figure, self._player = stage, figure, player
         self._parts = body_parts(figure.model.build.skeleton.joint_names)
         self._joint = (
             0 if len(figure.model.build.skeleton) < 2 else min(_elbow(figure), len(figure.model.build.skeleton) - 1)
@@ -64,7 +64,7 @@ class PosePanel:
     def follow(self) -> None:
         """Put the gizmo where the joint is; there is none while motion plays, as browsers draw bodies later."""
         figure = self._figure
-        if self._playing():
+        if self._player.playing:
             self._gizmo.visible = False
             return
         turns, places = figure.model.frames(figure.stance)
@@ -155,7 +155,8 @@ class PosePanel:
         self._figure.stand(stance)
 
     def _posed(self) -> None:
-        """Leave the canonical pose: who poses wants to see it."""
+        """Leave motion and the canonical pose: who poses wants to see it."""
+        self._player.let_go(self._figure)
         if self._figure.display.canonical:
             self._figure.change(canonical=False)
 
@@ -170,6 +171,7 @@ class PosePanel:
 
     def _dragged(self, gizmo: viser.TransformControlsHandle) -> None:
         """The joint as the gizmo stands: its turn in the world, taken back by its parent's."""
+        self._player.let_go(self._figure)
         stance, model = self._figure.stance, self._figure.model
         turns, places = model.frames(stance)
         wanted = roma.unitquat_to_rotmat(torch.tensor(gizmo.wxyz[[1, 2, 3, 0]]).float())

@@ -54,7 +54,7 @@ def test_large_meshes_get_long_indices():
     vertices = np.random.default_rng(0).random((70_000, 3))
     blob = coloured_glb(vertices, np.array([[0, 1, 69_999]]), np.ones_like(vertices))
     document = json.loads(blob[20 : 20 + struct.unpack("<I", blob[12:16])[0]])
-    assert document["accessors"][2]["componentType"] == 5125
+    assert document["accessors"][document["meshes"][0]["primitives"][0]["indices"]]["componentType"] == 5125
 
 
 def test_normals_are_those_of_surfaces():

@@ -10,8 +10,10 @@ pytest.importorskip("viser", reason="viser is not installed: pip install viser")
 
 from avatars.viewer import Viewer
 from avatars.viewer.clips import clip_of, own_clip
+from avatars.viewer.panels.expression import ExpressionPanel
 from avatars.viewer.panels.motion import MotionPanel
 from avatars.viewer.panels.pose import PosePanel
+from avatars.viewer.state import BONES, NORMALS
 from tests.avatars.small_avatar import small_avatar
 from tests.avatars.small_head import small_head
 from tests.avatars.small_prior import small_prior
@@ -129,3 +131,133 @@ def test_a_file_from_a_browser_is_read_and_forgotten(viewer, tmp_path):
     assert viewer.loader.wait(30.0)
     assert figure.clip is not None
     assert viewer.board.last_error == ""
+
+
+@pytest.fixture
+def rolling(viewer, tmp_path, monkeypatch):
+    """A body whose motion a browser plays by itself."""
+    figure = add(viewer, small_avatar())
+    figure.change(colouring=BONES)
+    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=31))
+    monkeypatch.setattr(viewer.player, "_watched", lambda: True)
+    viewer.player.play()
+    assert soon(lambda: figure.rolling)
+    assert figure.wait(20.0)
+    return figure
+
+
+def soon(happened, seconds=10.0):
+    """Whether something comes to be."""
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.02)
+    return happened()
+
+
+def test_motion_in_colour_is_told_once(viewer, rolling):
+    drawn, clock = rolling.draws, viewer.player.seconds
+    time.sleep(0.5)
+    assert rolling.draws == drawn
+    assert viewer.player.seconds > clock
+    assert not rolling.stance.equals(rolling.clip.stance(clock))  # programs see it move
+
+
+@pytest.mark.parametrize("change", ["speed", "in_place", "seek", "clip", "resolution", "renew"])
+def test_what_changes_motion_is_told(viewer, rolling, change):
+    drawn, player = rolling.draws, viewer.player
+    if change == "seek":
+        player.seek((player.seconds + 1.5) % player.length)
+    elif change == "renew":
+        player.renew()
+    elif change == "clip":
+        rolling.clip = replace(rolling.clip)
+    elif change == "resolution":
+        rolling.change(resolution=40)
+    else:
+        setattr(player, change, {"speed": 0.5, "in_place": True}[change])
+    assert soon(lambda: rolling.draws > drawn)
+    assert rolling.rolling
+
+
+def test_a_pause_shows_the_pose_of_the_clock(viewer, rolling):
+    drawn = rolling.draws
+    viewer.player.pause()
+    assert not rolling.rolling
+    assert rolling.wait(20.0)
+    assert rolling.draws == drawn + 1
+    clock = viewer.player.seconds
+    assert rolling.stance.equals(rolling.clip.stance(clock, viewer.player.in_place))
+    time.sleep(0.1)
+    assert viewer.player.seconds == clock
+
+
+def test_the_end_of_motion_without_a_loop_is_drawn(viewer, rolling):
+    viewer.player.loop, viewer.player.speed = False, 2.0
+    assert soon(lambda: not viewer.player.playing)
+    assert soon(lambda: not rolling.rolling)
+    assert rolling.stance.equals(rolling.clip.stance(rolling.clip.seconds))
+
+
+def test_normals_follow_the_pose_and_are_told_all_the_time(viewer, rolling):
+    rolling.change(colouring=NORMALS)
+    assert soon(lambda: not rolling.rolling)
+    drawn = rolling.draws
+    assert soon(lambda: rolling.draws > drawn + 3)
+    rolling.change(canonical=True)  # which does not move
+    assert rolling.wait(20.0)
+    time.sleep(0.1)
+    drawn = rolling.draws
+    time.sleep(0.3)
+    assert rolling.draws == drawn
+
+
+def test_who_is_hidden_meanwhile_is_shown_as_the_clock_says(viewer, rolling):
+    other = add(viewer, small_avatar())
+    viewer.stage.choose(other, alone=True)
+    assert not rolling.rolling
+    viewer.player.pause()
+    viewer.stage.choose(rolling, alone=True)
+    assert not rolling.rolling
+    assert rolling.wait(20.0)
+
+
+@pytest.mark.parametrize("edit", ["slider", "start", "random", "rings"])
+def test_an_edit_of_a_pose_stops_the_motion_and_stays(viewer, rolling, edit):
+    tab = panel(viewer, PosePanel)
+    before = rolling.stance
+    if edit == "slider":
+        tab._sliders[0].value = 50.0
+        tab._turn()
+    elif edit == "start":
+        tab._begin("striding")
+    elif edit == "random":
+        tab._random()
+    else:
+        tab._gizmo.wxyz = (0.0, 1.0, 0.0, 0.0)
+        tab._dragged(tab._gizmo)
+    assert not viewer.player.playing
+    edited = rolling.stance
+    assert not edited.equals(before)
+    time.sleep(0.2)
+    assert rolling.stance is edited
+    assert not rolling.rolling
+
+
+def test_an_edit_of_somebody_who_has_no_motion_leaves_the_others_moving(viewer, rolling):
+    other = add(viewer, small_avatar())
+    viewer.stage.choose(other)
+    panel(viewer, PosePanel)._random()
+    assert viewer.player.playing
+
+
+def test_an_edit_of_a_face_stops_the_motion(viewer, monkeypatch):
+    head = add(viewer, small_head())
+    monkeypatch.setattr(viewer.player, "_watched", lambda: True)
+    viewer.loader.load_own([head])
+    assert viewer.loader.wait(30.0)
+    viewer.player.speed = 0.1
+    assert soon(lambda: head.rolling)
+    panel(viewer, ExpressionPanel)._set(3, 0.8)
+    assert not viewer.player.playing
+    time.sleep(0.1)
+    assert head.stance.expression[3] == pytest.approx(0.8)
