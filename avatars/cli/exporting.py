@@ -35,7 +35,7 @@ class Export:
     training_poses: bool = False
     """All poses that the avatar was fitted to, or the video of a head, as a motion."""
     rig: str = "model"
-    """Whose standard the bones of a rigged file follow, in names, bind pose and axes: model (its own), mixamo or vrm."""
+    """Whose standard the bones of a rigged file follow, in names, bind pose and axes: model (own), mixamo or vrm."""
     faces: int = 30_000
     """Triangles of a rigged file at most."""
     texture: int = 2048

@@ -14,6 +14,7 @@ from avatars.fit.scans import left_out
 from avatars.metrics import chamfer_and_normal_consistency, iou
 from avatars.models import Avatar
 from body_models import InputError, load_poses
+from data_prep.pockets import full_scan
 from data_prep.registration import Registration, register_to_body
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import label_points, sample_near, sample_uniform
@@ -94,11 +95,13 @@ def evaluate(
     """Compare an avatar with held-out scans of the same person.
 
     The pose of each scan is taken from `poses` (npz, in the order of the scans' names) or found by registering the
-    avatar's own surface to the scan. Raises InputError when no scan can be used.
+    avatar's own surface to the scan. Pockets of the scans, such as mouths behind closed lips, count as inside, as they
+    do in fitting. Raises InputError when no scan can be used.
     """
     check_seed(seed)
     with Progress(quiet) as progress:
         loaded = load_scans(source, unit=unit, up=up)
+        loaded = replace(loaded, scans=[full_scan(scan) for scan in loaded.scans])
         found = _poses(avatar, loaded, poses, seed, progress)
         by_name = {scan.name: scan for scan in loaded.scans}
         task = progress.start("comparing", len(found.names))

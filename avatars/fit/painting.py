@@ -19,6 +19,7 @@ from avatars.fit.options import ColourOptions
 from avatars.models.avatar import Avatar
 from avatars.models.surface_roots import surface_roots
 from body_models import Body, Skeleton
+from data_prep.pockets import without_pockets
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import BURIED_PROBE
 from data_prep.scans import Scan
@@ -106,7 +107,7 @@ def canonical_samples(avatar: Avatar, surface: Surface, number: int, scan: Scan)
     roots = surface_roots(avatar.model, points, avatar.poses[number], avatar.translations[number])
     kept = (roots.depth < DEEPEST) & (roots.depth > -HIGHEST)
     doubtful = (kept & (roots.depth > SUSPECT)).nonzero()[:, 0]
-    kept[doubtful[is_buried(scan_surface(scan), points[doubtful].cpu()).to(doubtful.device)]] = False
+    kept[doubtful[is_buried(without_pockets(scan_surface(scan)), points[doubtful].cpu()).to(doubtful.device)]] = False
     weight = 0.05 + torch.exp(-((roots.depth[kept] / TRUSTED) ** 2))
     nearest = surface.closest(roots.canonical[kept])
     far = nearest.distance > BESIDE

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatars.fit.options import FitOptions
+from data_prep.pockets import without_pockets
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import label_points, sample_near, sample_uniform
 from data_prep.scans import Scan
@@ -35,7 +36,11 @@ class PointPools:
 
 
 def build_pools(scans: list[Scan], options: FitOptions, seed: int) -> PointPools:
-    """Draw and label the points of every scan; labels fade over the avatar's edge when they are soft."""
+    """Draw and label the points of every scan; labels fade over the avatar's edge when they are soft.
+
+    Pockets (a mouth behind closed lips) are labelled as inside: their thin walls would come out torn. Points lie about
+    their walls too, so that what the avatar starts from is filled there.
+    """
     points, distances = [], []
     near = round(options.near_share * options.pool)
     tight = near // 2 if options.soft_labels else 0
@@ -50,7 +55,7 @@ def build_pools(scans: list[Scan], options: FitOptions, seed: int) -> PointPools
             ]
         )
         points.append(drawn)
-        distances.append(label_points(surface, drawn).distance)
+        distances.append(label_points(without_pockets(surface), drawn).distance)
     distance = torch.stack(distances)
     labels = torch.sigmoid(-distance / options.snarf.edge) if options.soft_labels else (distance < 0).float()
     return PointPools(torch.stack(points), labels)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avatars.fit.pools import TIGHT_SIGMA, PointPools
+from data_prep.pockets import without_pockets
 from data_prep.registration.partial import OPEN, openness
 from data_prep.registration.register import scan_surface
 from data_prep.sampling import blended_normals, sample_near, sample_outer_surface, sample_uniform
@@ -77,7 +78,7 @@ def gather(seen: Sequence[SeenScan], seed: int, pool: int, samples: int) -> Evid
 def whole_points(
     surface: Surface, count: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point"]]:
-    """Points about a closed surface, and some all over the place, with signed distances (metres)."""
+    """Points about a closed surface, and some all over the place, with signed distances (metres); pockets are full."""
     near = round(NEAR_SHARE * count)
     points = torch.cat(
         [
@@ -86,7 +87,7 @@ def whole_points(
             sample_near(surface, near // 2, TIGHT_SIGMA, generator),
         ]
     )
-    return points, surface.signed_distance(points)
+    return points, without_pockets(surface).signed_distance(points)
 
 
 def partial_points(
