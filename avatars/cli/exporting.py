@@ -135,10 +135,10 @@ class Export:
 
     def _write_rig(self, avatar: "Avatar | HeadAvatar", clips: "list[Motion]") -> str:
         from avatars.export.rig.options import RigOptions
-        from avatars.export.rigged import bake_for, check_bone_names, export_rig, write_report
+        from avatars.export.rigged import bake_for, bone_standard, export_rig, write_report
 
         options = RigOptions(self.faces, self.resolution, self.influences, self.correctives, self.texture)
-        check_bone_names(avatar, self.rig)
+        bone_standard(avatar, self.out, self.rig)
         baked = bake_for(avatar, clips, options)
         export_rig(avatar, self.out, clips, options, self.rig, baked)
         rig = baked.rig

@@ -47,10 +47,6 @@ Named = (
 )
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which is to clean up as Ctrl-C does."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit code.
 
@@ -62,27 +58,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     style = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
     verb: Verb = tyro.cli(Named, prog="avatars", description=DESCRIPTION, args=arguments or ["--help"], config=style)
-    try:
-        with _sigterm_interrupts():
-            return _run(verb)
-    except KeyboardInterrupt as stop:
-        print(f"\n{_stopped(arguments)}", file=sys.stderr)
-        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
+    with _sigterm_interrupts() as terminated:
+        try:
+            code = _run(verb)
+        except KeyboardInterrupt:
+            print(f"\n{_stopped(arguments)}", file=sys.stderr)
+            code = INTERRUPTED
+    return TERMINATED if terminated.is_set() else code
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Have SIGTERM end the block as Ctrl-C does, with all that cleans up after it."""
+def _sigterm_interrupts() -> Iterator[threading.Event]:
+    """Have SIGTERM end the block as Ctrl-C does, with all that cleans up after it; the event tells that it came."""
+    came = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only that one may listen to signals
-        yield
+        yield came
         return
 
     def stop(*_: object) -> NoReturn:
-        raise _Terminated
+        came.set()
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGTERM, before)
 

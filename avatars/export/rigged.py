@@ -45,8 +45,7 @@ def export_rig(
     cannot be written.
     """
     path, options = check_rig_path(path), options or RigOptions()
-    names = "vrm" if path.suffix.lower() == ".vrm" else rig
-    check_bone_names(avatar, names)
+    names = bone_standard(avatar, path, rig)
     clips = [motion_on(avatar, motion) for motion in motions]
     baked = bake_for(avatar, clips, options) if baked is None else baked
     if baked.look is not None and baked.look.colour is None:
@@ -84,9 +83,18 @@ def check_rig_path(path: Path | str) -> Path:
     return path
 
 
-def check_bone_names(avatar: Avatar | HeadAvatar, standard: str) -> None:
-    """Raise InputError for a standard that is unknown, or that has no words for the bones of an avatar."""
-    bone_names(rig_skeleton(avatar), standard)
+def bone_standard(avatar: Avatar | HeadAvatar, path: Path, wished: str) -> str:
+    """The standard that the bones of a rigged file follow: `wished`, but VRM's in every .vrm.
+
+    Raises InputError for a standard that is unknown, without words for the avatar's bones, or not the file's.
+    """
+    bone_names(rig_skeleton(avatar), wished)
+    if path.suffix.lower() != ".vrm":
+        return wished
+    if wished == "mixamo":
+        raise InputError(f"'{path.name}' has VRM's bones, not Mixamo's: leave --rig away, or end the name in .glb.")
+    bone_names(rig_skeleton(avatar), "vrm")
+    return "vrm"
 
 
 def _write(path: Path, baked: Baked, motions: list[RigMotion], names: str, notes: Sequence[str]) -> Path:

@@ -15,6 +15,7 @@ from body_models.motion.motion import Motion
 from body_models.motion.rigs import joint_of_bone, match_head_joints, plain_name
 from body_models.motion.spine import WorldTurns, bend_spine, fill_spine
 from body_models.motion.turns import turn_between
+from body_models.skeleton import Skeleton
 
 _SAME_REST_DEGREES = 10.0
 _SAME_JOINTS = 0.005
@@ -33,14 +34,35 @@ def retarget(motion: Motion, target: Body | Motion) -> Motion:
     """
     joints = target.rest_joints if isinstance(target, Motion) else target.joints
     clip = _on_device(motion, joints)
-    if clip.skeleton == target.skeleton and float((clip.rest_joints - joints).abs().max()) < _SAME_JOINTS:
-        return _with_expression(replace(clip, rest_joints=joints), target)
+    order = _same_bones(clip, target.skeleton, joints)
+    if order is not None:
+        places = clip.translations + (clip.rest_joints[order[0]] - joints[0])
+        turns = clip.rotations[:, order]
+        same = replace(clip, skeleton=target.skeleton, rest_joints=joints, rotations=turns, translations=places)
+        return _with_expression(same, target)
     if isinstance(target, Body) and match_head_joints(clip.skeleton.joint_names):
         return transfer_expression(clip, target)
     theirs, ours = source_rig(clip), target_rig(target)
     rotations = clip.rotations if _same_rest_pose(theirs, ours) else _transfer_rotations(clip, theirs, ours)
     moved = replace(clip, skeleton=ours.skeleton, rest_joints=joints, rotations=rotations)
     return _with_expression(place_on_ground(moved, ours, clip, theirs), target)
+
+
+def _same_bones(clip: Motion, skeleton: Skeleton, joints: Float[Tensor, "bone 3"]) -> list[int] | None:
+    """The clip's bone for each of a body's, where it was made for this very body; else None.
+
+    It may stand elsewhere, and its bones may have other names and another order, as in files.
+    """
+    if clip.skeleton == skeleton:
+        order = list(range(len(skeleton)))
+    else:
+        apart = torch.cdist(joints - joints[0], clip.rest_joints - clip.rest_joints[0])
+        order = apart.argmin(1).tolist()
+    parents = [-1 if parent < 0 else order[parent] for parent in skeleton.parents]
+    if sorted(order) != list(range(len(clip.skeleton))) or [clip.skeleton.parents[bone] for bone in order] != parents:
+        return None
+    offsets = (clip.rest_joints[order] - clip.rest_joints[order[0]]) - (joints - joints[0])
+    return order if float(offsets.abs().max()) < _SAME_JOINTS else None
 
 
 def _on_device(motion: Motion, like: Float[Tensor, "bone 3"]) -> Motion:

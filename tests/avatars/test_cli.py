@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,16 @@ def test_sigterm_cleans_up_as_ctrl_c_does(monkeypatch, capsys, tmp_path):
     assert "nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_is_told_though_a_library_swallowed_it(monkeypatch):
+    def careless(_):
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        return ""
+
+    monkeypatch.setattr("avatars.cli.exporting.Export.run", careless)
+    assert main(["export", "a.avatar", "--out", "frames"]) == 143
 
 
 def test_evaluation_as_json(tmp_path):

@@ -50,7 +50,9 @@ def check_size(size: int) -> None:
 def check_span(start: float | int, end: float | int | None) -> None:
     """Raise InputError for a part of a motion that ends before it starts, or whose seconds are no numbers."""
     if not 0 <= start < math.inf or (end is not None and not start < end):
-        raise InputError(f"Cannot film from second {start:g} to {end}; the end must come after the start.")
+        raise InputError(
+            f"Nothing lies from second {start:g} to {end}; the end must come after the start, the start at 0 or later."
+        )
 
 
 def cut_clip(clip: Motion, start: float | int, end: float | int | None) -> Motion:

@@ -1,7 +1,9 @@
 """Blender as a program without a window, for files that only it can write."""
 
+import os
 import shutil
 import subprocess
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,10 +36,14 @@ def run_in_blender(script: Path, *arguments: str) -> str:
     packages = str(Path(numpy.origin).parents[1])
     options = ["--background", "--factory-startup", "--python-exit-code", "3", "--python", str(script)]
     command = [blender_program(), *options, "--", packages, *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False, errors="replace")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"Blender did not do its work: {error}. Does `blender --version` run?") from error
+    with tempfile.TemporaryDirectory() as folder:  # Blender's own would stay behind when it is killed
+        places = os.environ | dict.fromkeys(("TMPDIR", "TMP", "TEMP"), folder)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=LONGEST, check=False, errors="replace", env=places
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise InputError(f"Blender did not do its work: {error}. Does `blender --version` run?") from error
     if done.returncode != 0:
         raise InputError(f"Blender failed: {_reason(done.stdout + done.stderr)}")
     return done.stdout

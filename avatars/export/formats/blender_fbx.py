@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MATT = 0.9
+"""Roughness; at 1 the exponent of FBX's highlights is 0, and shaders may make 0 to the power of 0 of it."""
+
 
 def main(packages: str, source: str, target: str, frame_rate: float, shining: bool) -> None:
     """Import a GLB and export it as FBX with every clip, in centimetres, Y up; `shining` surfaces take no light."""
@@ -26,7 +29,10 @@ def main(packages: str, source: str, target: str, frame_rate: float, shining: bo
         bpy.data.objects.remove(empty)  # where an animated mesh hung before the importer put it below its bones
     if shining:
         _shine_alone(bpy)
-    _one_timeline(bpy)
+    else:
+        _matt(bpy)
+    _no_specular_colour()
+    scene.frame_set(_one_timeline(bpy))  # nodes rest as they stand at the current frame: after all clips, bound
     _name_pictures(bpy, Path(target).stem)
     _leave_out_folders()
     _stand_up(bpy)
@@ -49,18 +55,53 @@ def main(packages: str, source: str, target: str, frame_rate: float, shining: bo
 
 def _shine_alone(bpy: Any) -> None:
     """Have surfaces give off their colours and reflect nothing: FBX has no materials without light."""
-    for tree in [material.node_tree for material in bpy.data.materials if material.node_tree]:
-        for surface in [node for node in tree.nodes if node.type == "BSDF_PRINCIPLED"]:
-            colour, light = surface.inputs["Base Color"], surface.inputs["Emission"]
-            for link in list(colour.links):
-                tree.links.new(link.from_socket, light)
-                tree.links.remove(link)
-                colour.default_value = (1.0, 1.0, 1.0, 1.0)
-            light.default_value = colour.default_value  # other readers multiply the picture by it
-            surface.inputs["Emission Strength"].default_value = 1.0
-            colour.default_value = (0.0, 0.0, 0.0, 1.0)
-            surface.inputs["Specular"].default_value = 0.0
-            surface.inputs["Roughness"].default_value = 1.0
+    for tree, surface in _surfaces(bpy):
+        colour, light = surface.inputs["Base Color"], _input(surface, "Emission", "Emission Color")
+        for link in list(colour.links):
+            tree.links.new(link.from_socket, light)
+            tree.links.remove(link)
+            colour.default_value = (1.0, 1.0, 1.0, 1.0)
+        light.default_value = colour.default_value  # other readers multiply the picture by it
+        surface.inputs["Emission Strength"].default_value = 1.0
+        colour.default_value = (0.0, 0.0, 0.0, 1.0)
+        _input(surface, "Specular", "Specular IOR Level").default_value = 0.0
+        surface.inputs["Roughness"].default_value = 1.0
+
+
+def _matt(bpy: Any) -> None:
+    """Have surfaces scatter all light that their colours leave: what shines in an FBX is up to each reader's taste."""
+    for _, surface in _surfaces(bpy):
+        colour = surface.inputs["Base Color"]
+        if colour.is_linked:
+            colour.default_value = (1.0, 1.0, 1.0, 1.0)  # readers multiply the picture by it
+        _input(surface, "Specular", "Specular IOR Level").default_value = 0.0
+        surface.inputs["Roughness"].default_value = MATT
+
+
+def _surfaces(bpy: Any) -> list[tuple[Any, Any]]:
+    trees = [material.node_tree for material in bpy.data.materials if material.node_tree]
+    return [(tree, node) for tree in trees for node in tree.nodes if node.type == "BSDF_PRINCIPLED"]
+
+
+def _input(surface: Any, name: str, since_4: str) -> Any:
+    """An input of a surface under the name that it had before Blender 4.0 or has since."""
+    return surface.inputs[name if name in surface.inputs else since_4]
+
+
+def _no_specular_colour() -> None:
+    """Have the exporter write black as the colour of highlights: it would write the base colour whatever is specular.
+
+    three.js takes that colour alone and leaves out the factor beside it.
+    """
+    from io_scene_fbx import export_fbx_bin
+
+    write = export_fbx_bin.elem_props_template_set
+
+    def without_highlights(template: Any, properties: Any, kind: str, name: bytes, value: Any, **more: Any) -> None:
+        black = name in (b"SpecularColor", b"ReflectionColor")
+        write(template, properties, kind, name, (0.0, 0.0, 0.0) if black else value, **more)
+
+    export_fbx_bin.elem_props_template_set = without_highlights
 
 
 def _name_pictures(bpy: Any, stem: str) -> None:
@@ -99,8 +140,11 @@ def _stand_up(bpy: Any) -> None:
             thing.data.transform(own)
 
 
-def _one_timeline(bpy: Any) -> None:
-    """Put all clips one after another, bones and morph targets side by side: the exporter plays strips of the bones."""
+def _one_timeline(bpy: Any) -> int:
+    """Put all clips one after another, bones and morph targets side by side: the exporter plays strips of the bones.
+
+    Gives a frame after them all, where nothing moves.
+    """
     owners = [thing for thing in bpy.data.objects if thing.type == "ARMATURE"]
     for keys in [mesh.shape_keys for mesh in bpy.data.meshes if mesh.shape_keys]:
         owners.append(keys)
@@ -119,6 +163,7 @@ def _one_timeline(bpy: Any) -> None:
             strip = track.strips.new(name, start, action)
             strip.name, strip.extrapolation = name, "NOTHING"
         start += math.ceil(max(action.frame_range[1] for _, action in parts)) + 2
+    return start
 
 
 if __name__ == "__main__":

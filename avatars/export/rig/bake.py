@@ -16,7 +16,7 @@ from avatars.export.rig.source import Source, source_of, source_of_body
 from avatars.export.rig.transfer import transferred
 from avatars.models.avatar import Avatar
 from avatars.models.head_avatar import HeadAvatar
-from body_models import Body
+from body_models import Body, InputError
 from data_prep.surface import Surface
 
 BODY_CELLS, HEAD_CELLS = 512, 256
@@ -40,12 +40,20 @@ def bake(
 ) -> Baked:
     """The avatar as a rig with textures; bodies learn their correctives from `poses` beside those they were fitted to.
 
-    Raises InputError for heads that no single mesh shows, and for budgets that leave no mesh.
+    Raises InputError for heads that no single mesh shows, correctives of heads, and budgets that leave no mesh.
     """
     options = options or RigOptions()
+    if options.correctives and not isinstance(avatar, Avatar):
+        raise InputError(
+            "Correctives are for bodies; a head's own are among its morph targets. Leave --correctives away."
+        )
     source = source_of(avatar, options.resolution or (HEAD_CELLS if isinstance(avatar, HeadAvatar) else BODY_CELLS))
     rig = plain_rig(source, options.faces, options.influences)
-    if options.correctives and isinstance(avatar, Avatar):
+    if options.correctives:
+        if isinstance(avatar, HeadAvatar):
+            raise InputError(
+                "Correctives are for bodies; a head has its own among its morphs. Leave the option away."
+            )
         seen = avatar.poses if poses is None else torch.cat([avatar.poses, poses.to(avatar.poses)])
         rig = with_correctives(avatar, rig, seen, options.correctives)
     return _with_textures(rig, source, options)

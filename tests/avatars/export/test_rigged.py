@@ -110,6 +110,17 @@ def test_a_head_is_no_humanoid(tmp_path: Path) -> None:
         export(acting_head(), tmp_path / "a.glb", rig="vrm", options=LIGHT)
 
 
+def test_a_vrm_has_no_other_bones_than_vrms(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.vrm.*not Mixamo's"):
+        export(small_avatar(), tmp_path / "a.vrm", rig="mixamo", options=LIGHT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_learns_no_correctives() -> None:
+    with pytest.raises(InputError, match="for bodies"):
+        bake(acting_head(), RigOptions(faces=1500, resolution=48, texture=0, correctives=2))
+
+
 def test_a_volume_has_no_rig(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no single mesh"):
         export(small_nerface(), tmp_path / "a.glb", options=LIGHT)

@@ -47,6 +47,28 @@ def test_own_motion_is_copied(body):
     torch.testing.assert_close(result.translations, motion.translations, atol=0, rtol=0)
 
 
+def test_own_motion_is_copied_by_other_names_in_another_order_from_another_place(body):
+    motion = replace(smpl_motion(), rest_joints=body.joints)
+    children = [[b for b, p in enumerate(body.skeleton.parents) if p == bone] for bone in range(-1, len(body.joints))]
+
+    def visit(bone):
+        return [bone, *(below for child in children[bone + 1] for below in visit(child))]
+
+    order, away = visit(0), torch.tensor([0.3, 1.0, -0.2])
+    parents = tuple(-1 if bone == 0 else order.index(body.skeleton.parents[bone]) for bone in order)
+    assert order != sorted(order)
+    written = replace(
+        motion,
+        skeleton=Skeleton(tuple(f"bone {number}" for number in range(len(order))), parents),
+        rest_joints=body.joints[order] + away,
+        rotations=motion.rotations[:, order],
+        translations=motion.translations - away,
+    )
+    result = retarget(written, body)
+    torch.testing.assert_close(result.rotations, motion.rotations, atol=0, rtol=0)
+    torch.testing.assert_close(result.translations, motion.translations)
+
+
 def test_same_rest_pose_keeps_rotations(body):
     motion = replace(smpl_motion(), rest_joints=1.2 * body.joints)
     torch.testing.assert_close(retarget(motion, body).rotations, motion.rotations, atol=0, rtol=0)

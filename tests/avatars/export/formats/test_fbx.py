@@ -1,7 +1,9 @@
 """FBX files, read back by Blender."""
 
 import json
+import os
 import shutil
+import struct
 import tempfile
 from dataclasses import replace
 
@@ -46,7 +48,7 @@ for link in links:
         seen[picture.name] = [then, picture.colorspace_settings.name, means, bool(picture.packed_file)]
 nodes = [node for material in bpy.data.materials for node in material.node_tree.nodes]
 surfaces = [node for node in nodes if node.type == "BSDF_PRINCIPLED"]
-names = ("Base Color", "Emission", "Emission Strength", "Specular")
+names = ("Base Color", "Emission", "Emission Strength", "Specular", "Roughness")
 values = {name: surface.inputs[name].default_value for surface in surfaces for name in names}
 seen["values"] = {name: value if isinstance(value, float) else list(value)[:3] for name, value in values.items()}
 print("SEEN" + json.dumps(seen))
@@ -96,23 +98,49 @@ import json, sys
 import bpy
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
-bpy.ops.import_scene.fbx(filepath=sys.argv[-1])
-(armature,) = bpy.data.armatures
-print("SEEN" + json.dumps({bone.name: [list(row) for row in bone.matrix_local] for bone in armature.bones}))
+bpy.ops.import_scene.fbx(filepath=sys.argv[-1], use_anim=False)
+(person,) = [thing for thing in bpy.data.objects if thing.type == "ARMATURE"]
+bones = {bone.name: [list(row) for row in bone.bone.matrix_local] for bone in person.pose.bones}
+nodes = {bone.name: [list(row) for row in bone.matrix] for bone in person.pose.bones}
+morphs = [key.value for mesh in bpy.data.meshes if mesh.shape_keys for key in mesh.shape_keys.key_blocks[1:]]
+print("SEEN" + json.dumps([bones, nodes, morphs]))
 """
+
+
+def bones_in_blender(folder, path) -> tuple[dict, dict, list[float]]:
+    """How bones are bound, how their nodes stand while nothing plays, and the weights of morph targets then."""
+    (folder / "bones.py").write_text(BONES_SCRIPT)
+    said = run_in_blender(folder / "bones.py", str(path))
+    bones, nodes, morphs = json.loads(next(line for line in said.splitlines() if line.startswith("SEEN"))[4:])
+    return bones, nodes, morphs
+
+
+@needs_blender
+def test_nodes_rest_in_the_bind_pose_although_clips_are_there(tmp_path):
+    rig = tiny_rig()
+    clips = [tiny_clip(rig, name="step"), tiny_clip(rig, 9, "hop")]
+    bones, nodes, morphs = bones_in_blender(tmp_path, write_fbx(tmp_path / "a.fbx", rig, clips))
+    assert set(bones) == set(rig.skeleton.joint_names)
+    for name in bones:
+        np.testing.assert_allclose(nodes[name], bones[name], atol=1e-3)  # centimetres
+    assert morphs == [0.0] * len(rig.morph_names)
 
 
 @needs_blender
 def test_bones_have_mixamos_axes_in_the_files_own_space(tmp_path):
     rig = body_rig()
     binding, _ = bound_for(rig, [], "mixamo")
-    (tmp_path / "bones.py").write_text(BONES_SCRIPT)
-    said = run_in_blender(tmp_path / "bones.py", str(write_fbx(tmp_path / "a.fbx", rig, names="mixamo")))
-    seen = json.loads(next(line for line in said.splitlines() if line.startswith("SEEN"))[4:])
+    seen, _, _ = bones_in_blender(tmp_path, write_fbx(tmp_path / "a.fbx", rig, names="mixamo"))
     bones = np.array([seen[name] for name in bone_names(rig.skeleton, "mixamo")])
     expected = binding.world_from_bone().numpy()
     np.testing.assert_allclose(bones[:, :3, :3], expected[:, :3, :3], atol=1e-4)
     np.testing.assert_allclose(bones[:, :3, 3] / 100, expected[:, :3, 3], atol=MILLIMETRE)
+
+
+def highlights(content: bytes) -> tuple[float, ...]:
+    """The surface's colour of highlights, which three.js takes as it is and Blender does not read."""
+    values = content[content.rindex(b"SpecularColor") :].split(b"A", 1)[1]  # the file's defaults come before
+    return struct.unpack("<xdxdxd", values[:27])
 
 
 def noise(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
@@ -135,7 +163,11 @@ def test_colours_and_normals_are_two_pictures_with_plain_names(tmp_path):
     wires, space, means, inside = seen["person_normal.png"]
     assert (wires, space, inside) == (NORMAL_WIRES, "Non-Color", True)
     np.testing.assert_allclose(means, [0.5, 0.5, 0.98], atol=0.01)
+    black, white = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    assert (seen["values"]["Base Color"], seen["values"]["Emission"], seen["values"]["Specular"]) == (white, black, 0.0)
+    assert seen["values"]["Roughness"] > 0.85
     content = moved.read_bytes()
+    assert highlights(content) == (0.0, 0.0, 0.0)
     assert not [part for part in (tempfile.gettempdir(), str(tmp_path), ".fbm") if part.encode() in content]
 
 
@@ -146,7 +178,8 @@ def test_colours_that_hold_light_shine_alone(tmp_path):
     assert set(seen) == {"head_colour.png", "values"}
     assert seen["head_colour.png"][0] == SHINING_WIRES
     white, black = [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
-    assert seen["values"] == {"Base Color": black, "Emission": white, "Emission Strength": 1.0, "Specular": 0.0}
+    values = {"Base Color": black, "Emission": white, "Emission Strength": 1.0, "Specular": 0.0, "Roughness": 1.0}
+    assert seen["values"] == values
     np.testing.assert_allclose(seen["head_colour.png"][2], checkered().mean((0, 1)) / 255, atol=0.01)
 
 
@@ -176,6 +209,17 @@ def fake_blender(folder, words: str) -> None:
     program = folder / "blender"
     program.write_text(f"#!/bin/sh\n{words}\n")
     program.chmod(0o755)
+
+
+def test_what_blender_leaves_in_its_temporary_folder_goes(tmp_path, monkeypatch):
+    programs, places = tmp_path / "programs", tmp_path / "places"
+    programs.mkdir(), places.mkdir()
+    fake_blender(programs, 'echo "$TMPDIR"; mkdir "$TMPDIR/blender_left"')
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(tempfile, "tempdir", str(places))
+    said = run_in_blender(tmp_path / "script.py")
+    assert said.startswith(str(places))
+    assert list(places.iterdir()) == []
 
 
 @pytest.mark.parametrize(
