@@ -51,9 +51,7 @@ def bake(
     rig = plain_rig(source, options.faces, options.influences)
     if options.correctives:
         if isinstance(avatar, HeadAvatar):
-            raise InputError(
-                "Correctives are for bodies; a head has its own among its morphs. Leave the option away."
-            )
+            raise InputError("Correctives are for bodies; a head has its own among its morphs. Leave the option away.")
         seen = avatar.poses if poses is None else torch.cat([avatar.poses, poses.to(avatar.poses)])
         rig = with_correctives(avatar, rig, seen, options.correctives)
     return _with_textures(rig, source, options)
