@@ -58,7 +58,10 @@ def without_pockets(surface: Surface) -> Surface:
         space = enclosed_space(surface, group)
         if len(space) == 0:
             continue
-        candidate = Surface(closed.vertices, closed.faces[~_walls(closed, space)])
+        shut = _walls(closed, space)
+        if bool(shut.all()):
+            continue
+        candidate = Surface(closed.vertices, closed.faces[~shut])
         if bool(candidate.inside(space[:: 1 + len(space) // CHECKED]).all()):
             closed = candidate
     return closed
@@ -109,8 +112,8 @@ def _groups(points: Float[Tensor, "point 3"]) -> list[Float[Tensor, "_ 3"]]:
         return []
     pairs = cKDTree(points.cpu().numpy()).query_pairs(LINK, output_type="ndarray")
     labels = _connected(torch.from_numpy(pairs), len(points)).to(points.device)
-    groups = [points[labels == number] for number in range(int(labels.max()) + 1)]
-    return [group for group in groups if len(group) >= FEWEST]
+    large = (labels.bincount() >= FEWEST).nonzero()[:, 0]
+    return [points[labels == number] for number in large]
 
 
 def _walls(surface: Surface, space: Float[Tensor, "place 3"]) -> Bool[Tensor, "face"]:

@@ -107,7 +107,9 @@ def canonical_samples(avatar: Avatar, surface: Surface, number: int, scan: Scan)
     roots = surface_roots(avatar.model, points, avatar.poses[number], avatar.translations[number])
     kept = (roots.depth < DEEPEST) & (roots.depth > -HIGHEST)
     doubtful = (kept & (roots.depth > SUSPECT)).nonzero()[:, 0]
-    kept[doubtful[is_buried(without_pockets(scan_surface(scan)), points[doubtful].cpu()).to(doubtful.device)]] = False
+    if len(doubtful) > 0:
+        buried = is_buried(without_pockets(scan_surface(scan)), points[doubtful].cpu())
+        kept[doubtful[buried.to(doubtful.device)]] = False
     weight = 0.05 + torch.exp(-((roots.depth[kept] / TRUSTED) ** 2))
     nearest = surface.closest(roots.canonical[kept])
     far = nearest.distance > BESIDE

@@ -63,8 +63,9 @@ class Layers:
 
     def close(self) -> None:
         """Take away at once what is to go soon, from now on."""
-        self._closed = True
-        for node in list(self._leaving):
+        with self._lock:
+            self._closed, leaving = True, list(self._leaving)
+        for node in leaving:
             self._drop(node)
 
     def _draw_bones(self, shown: Boned, display: Display) -> None:

@@ -50,7 +50,7 @@ class Player:
         with self._lock:  # so that no step of the clock comes after
             self._running.clear()
             for figure in self._figures():
-                if figure.rolling and figure.clip is not None and figure.visible:
+                if figure.clip is not None and figure.visible:
                     figure.stand(figure.clip.stance(self.seconds, self.in_place), self)
         self.listener(None)
 
@@ -81,7 +81,8 @@ class Player:
         length = self.length
         for figure in self._figures():
             if figure.clip is not None and figure.visible:
-                reel = self._reel(figure.clip, length) if self.playing and length > 0 else None
+                goes_on = self.playing and length > 0 and self.speed > 0
+                reel = self._reel(figure.clip, length) if goes_on else None
                 figure.stand(figure.clip.stance(self.seconds, self.in_place), self, reel)
 
     def advance(self, elapsed: float) -> None:
@@ -99,7 +100,7 @@ class Player:
 
     def _count_on(self, elapsed: float) -> None:
         seconds, length = self.seconds + self.speed * elapsed, self.length
-        if seconds > length and not self.loop:
+        if length == 0 or (seconds > length and not self.loop):
             self._running.clear()
         self.seconds = seconds % length if self.loop and length > 0 else min(seconds, length)
 

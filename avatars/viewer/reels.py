@@ -63,11 +63,12 @@ class Reel:
         begin = begin if begin > 3 * _JUMP else 0.0
         end = begin + (self.length if self.whole else self.speed * (WINDOW + SPARE))
         step = max(1 / self.clip.motion.frame_rate, self.speed / RATE)
-        places = torch.cat([torch.arange(0.0, self.length - _JUMP, step, dtype=torch.float64), _of(self.length)])
+        inner = torch.arange(0.0, max(self.length - _JUMP, 0.0), step, dtype=torch.float64)
+        places = torch.cat([inner, _of(self.length)])
         rounds = math.ceil(end / self.length) if self.loop else 1
         times = places.clamp(min=_JUMP) + self.length * torch.arange(rounds, dtype=torch.float64)[:, None]
         inside = (times > begin + _JUMP) & (times < end - _JUMP)
-        last = self.length - (-end) % self.length if self.loop else self.length
+        last = self.length - (-end) % self.length if self.loop else min(end, self.length)
         times = torch.cat([_of(0.0), times[inside] - begin, _of(end - begin)])
         return times / self.speed, torch.cat([_of(begin), places.expand(rounds, -1)[inside], _of(last)])
 

@@ -182,7 +182,7 @@ def _unturned_axes(skin: pygltflib.Skin) -> Float[np.ndarray, "joint 3 3"] | Non
         return np.broadcast_to(np.eye(3), (len(skin.joints), 3, 3))
     try:
         turns = np.array(told, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if turns.shape != (len(skin.joints), 4) or not (np.abs(np.linalg.norm(turns, axis=1) - 1) < 1e-3).all():
         return None

@@ -56,8 +56,8 @@ def _same_bones(clip: Motion, skeleton: Skeleton, joints: Float[Tensor, "bone 3"
     if clip.skeleton == skeleton:
         order = list(range(len(skeleton)))
     else:
-        apart = torch.cdist(joints - joints[0], clip.rest_joints - clip.rest_joints[0])
-        order = apart.argmin(1).tolist()
+        ours, theirs = joints - joints[0], clip.rest_joints - clip.rest_joints[0]
+        order = (ours[:, None] - theirs).norm(dim=2).argmin(1).tolist()
     parents = [-1 if parent < 0 else order[parent] for parent in skeleton.parents]
     if sorted(order) != list(range(len(clip.skeleton))) or [clip.skeleton.parents[bone] for bone in order] != parents:
         return None

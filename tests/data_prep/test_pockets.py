@@ -66,6 +66,12 @@ def test_a_narrow_pocket_and_a_full_ball_stay_as_they_are():
         assert without_pockets(surface) is surface
 
 
+def test_a_surface_that_is_inside_out_stays_whole():
+    surface = ball()
+    turned = Surface(surface.vertices, surface.faces.flip(1))
+    assert len(without_pockets(turned).faces) > 0
+
+
 def test_faces_keep_their_order_and_winding():
     surface = ball(0.002)
     kept = without_pockets(surface)

@@ -215,7 +215,7 @@ def _animation(
     animation.CreateScalesAttr(Vt.Vec3hArray.FromNumpy(np.ones((len(joints), 3), np.float16)))
     translations, rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
     places = binding.offsets().repeat(len(motion), 1, 1)
-    places[:, 0] += motion.translations
+    places[:, 0] += motion.translations.to(places)
     turns = continuous_quaternions(binding.local_turns(motion.rotations))
     for frame, (place, turn) in enumerate(zip(_array(places), turns, strict=True)):
         translations.Set(Vt.Vec3fArray.FromNumpy(place), frame)

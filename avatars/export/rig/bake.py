@@ -49,9 +49,7 @@ def bake(
         )
     source = source_of(avatar, options.resolution or (HEAD_CELLS if isinstance(avatar, HeadAvatar) else BODY_CELLS))
     rig = plain_rig(source, options.faces, options.influences)
-    if options.correctives:
-        if isinstance(avatar, HeadAvatar):
-            raise InputError("Correctives are for bodies; a head has its own among its morphs. Leave the option away.")
+    if options.correctives and isinstance(avatar, Avatar):
         seen = avatar.poses if poses is None else torch.cat([avatar.poses, poses.to(avatar.poses)])
         rig = with_correctives(avatar, rig, seen, options.correctives)
     return _with_textures(rig, source, options)

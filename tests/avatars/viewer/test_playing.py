@@ -52,6 +52,15 @@ def test_the_clock_loops_or_stops_at_the_end(viewer, tmp_path):
     assert not player.playing
 
 
+def test_without_anybody_to_move_the_clock_stands(viewer, tmp_path):
+    figure = add(viewer, small_avatar())
+    figure.clip = clip_of(figure.model, write_bvh(tmp_path / "walk.bvh", frames=11))
+    viewer.player.play()
+    figure.clip = None
+    viewer.player.advance(0.1)
+    assert not viewer.player.playing
+
+
 @pytest.mark.parametrize("playing", [False, True])
 def test_scrubbing_goes_where_the_slider_is_and_stays_there(viewer, tmp_path, playing):
     figure = add(viewer, small_avatar())
@@ -160,6 +169,24 @@ def test_motion_in_colour_is_told_once(viewer, rolling):
     assert rolling.draws == drawn
     assert viewer.player.seconds > clock
     assert not rolling.stance.equals(rolling.clip.stance(clock))  # programs see it move
+
+
+def test_a_pause_is_shown_though_browsers_were_to_be_told_anew(viewer, rolling):
+    drawn = rolling.draws
+    with viewer.player._lock:  # before the next step of the clock
+        viewer.player.renew()
+        viewer.player.pause()
+    assert rolling.wait(20.0)
+    assert rolling.draws > drawn
+    assert not rolling.rolling
+
+
+def test_at_no_speed_the_clock_lives_on(viewer, rolling):
+    viewer.player.speed = 0.0
+    assert soon(lambda: not rolling.rolling)
+    seconds = viewer.player.seconds
+    viewer.player.speed = 1.0
+    assert soon(lambda: viewer.player.seconds != seconds)
 
 
 @pytest.mark.parametrize("change", ["speed", "in_place", "seek", "clip", "resolution", "renew"])

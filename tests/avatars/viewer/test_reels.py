@@ -162,6 +162,18 @@ def test_long_motion_is_told_in_pieces(walk):
     assert not reel.leads_to(replace(reel, moment=WINDOW + 1.0, seconds=WINDOW + 11.0))
 
 
+def test_long_motion_without_a_loop_is_cut_where_it_is(walk):
+    _, places = Reel(walk, 0.0, 0.0, 100.0, loop=False).keys(0.0)
+    assert places[-1] == pytest.approx(WINDOW + SPARE)
+    assert (places.diff() < 0.11).all()
+
+
+def test_a_motion_of_less_than_a_millisecond_has_times_that_rise(walk):
+    times, places = Reel(walk, 0.0, 0.0, 5e-4).keys(0.0)
+    assert (times.diff() > 0).all()
+    assert places.max() <= 5e-4
+
+
 def test_fast_motion_is_thinned_out(walk):
     dense = replace(walk, motion=replace(walk.motion, frame_rate=1000.0))
     times = Reel(dense, 0.0, 0.0, 5.0, speed=2.0).keys(0.0)[0]

@@ -160,7 +160,9 @@ def test_cesium_man_walks():
     assert 1.0 < np.ptp(motion.rest_joints.numpy(), axis=0)[1] < 1.8
 
 
-@pytest.mark.parametrize("told", [[[0.0, 0, 0, 1]], [["a"]], [[0.0] * 4] * 14, {"a": 1}, 1, None, [[None] * 4] * 14])
+@pytest.mark.parametrize(
+    "told", [[[0.0, 0, 0, 1]], [["a"]], [[0.0] * 4] * 14, {"a": 1}, 1, None, [10**400], [[None] * 4] * 14]
+)
 def test_what_a_skin_tells_of_its_rest_in_other_words_is_left_alone(tmp_path, told):
     rig = Rig(folded=True)
     rig.dance()
