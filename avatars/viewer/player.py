@@ -49,9 +49,7 @@ class Player:
         """Stand still."""
         with self._lock:  # so that no step of the clock comes after
             self._running.clear()
-            for figure in self._figures():
-                if figure.clip is not None and figure.visible:
-                    figure.stand(figure.clip.stance(self.seconds, self.in_place), self)
+            self.show()
         self.listener(None)
 
     def let_go(self, figure: Figure) -> None:
@@ -111,10 +109,8 @@ class Player:
     def _go_on(self, elapsed: float) -> None:
         """Let seconds go by, unless somebody just stopped the clock."""
         with self._lock:
-            if not self.playing:
-                return
-            self._count_on(elapsed)
-            self.show()
+            if self.playing:
+                self.advance(elapsed)
 
     def _run(self) -> None:
         last = told = time.monotonic()

@@ -9,7 +9,6 @@ from torch import Tensor
 from avatars.export.rig import Rig, RigMotion
 from avatars.viewer.colouring import blended, dense_weights, heat, normal_colours, vertex_normals
 from avatars.viewer.state import BONE, BONES, NORMALS, OWN, PLAIN, Display
-from body_models.skinning import blend_offsets
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,9 @@ def shown_rig(
 
     Only bones move where that is all there is to do: with a plain surface and no morph targets.
     """
-    transforms = rig.posed_from_bind(rotations[None], translation[None])[0]
     if display.colouring == PLAIN and len(rig.morphs) == 0:
-        return Boned(rig, transforms)
-    vertices = rig.vertices
-    if len(rig.morphs):
-        vertices = vertices + blend_offsets(rig.morph_weights(rotations[None], expression[None])[0], rig.morphs)
-    matrices = rig.blended(transforms[None])[0]
-    posed = (matrices[:, :3, :3] @ vertices[..., None])[..., 0] + matrices[:, :3, 3]
+        return Boned(rig, rig.posed_from_bind(rotations[None], translation[None])[0])
+    posed = rig.pose(_played(rig, rotations[None], translation[None], expression[None]))[0]
     if display.colouring == OWN and own is not None:
         return Meshed(posed, rig.faces, own.colours, own.unlit)
     if display.colouring == NORMALS:
@@ -108,9 +102,18 @@ def rolled_rig(
     if display.colouring != OWN or own is None:
         told = weight_colours(rig, display)
         own = OwnColours(rig.vertices.new_ones(rig.vertices.shape) if told is None else told, unlit=False)
+    return Rolled(rig, own.colours, own.unlit, times, _played(rig, rotations, translations, expressions))
+
+
+def _played(
+    rig: Rig,
+    rotations: Float[Tensor, "key rig_bone 3"],
+    translations: Float[Tensor, "key 3"],
+    expressions: Float[Tensor, "key expression"],
+) -> RigMotion:
+    """Stances as a clip of the rig, without a rate of its own; a rig without morph targets leaves expressions out."""
     weights = rig.morph_weights(rotations, expressions if len(rig.morphs) else None)
-    motion = RigMotion(rig.name, rotations, translations, weights, frame_rate=1.0)
-    return Rolled(rig, own.colours, own.unlit, times, motion)
+    return RigMotion(rig.name, rotations, translations, weights, frame_rate=1.0)
 
 
 def shown_mesh(mesh: Meshed, display: Display) -> Meshed:

@@ -1,5 +1,9 @@
 import pytest
 
+from avatars.viewer.models import BodyModel, HeadModel
+from tests.avatars.small_avatar import small_avatar
+from tests.avatars.small_head import small_head
+
 
 @pytest.fixture
 def viewer():
@@ -8,3 +12,13 @@ def viewer():
 
     with Viewer(port=23_700) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel("bob", small_avatar())
+
+
+@pytest.fixture(scope="module")
+def head():
+    return HeadModel("anna", small_head())

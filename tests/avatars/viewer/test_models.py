@@ -1,28 +1,17 @@
 import pytest
 import torch
 
-from avatars.viewer.models import BodyModel, HeadModel
+from avatars.viewer.models import BodyModel
 from avatars.viewer.opening import model_of, opened, places
 from avatars.viewer.people import KnownPrior, PersonModel
 from avatars.viewer.shown import Boned, Meshed
 from avatars.viewer.state import BONE, BONES, EXACT, NORMALS, OWN, PLAIN, Display
 from body_models import InputError
-from tests.avatars.small_avatar import small_avatar, small_avatar_file
-from tests.avatars.small_head import small_head
+from tests.avatars.small_avatar import small_avatar_file
 from tests.avatars.small_nerface import small_nerface
 from tests.avatars.small_prior import small_prior
 
 CELLS = 48
-
-
-@pytest.fixture(scope="module")
-def body():
-    return BodyModel("bob", small_avatar())
-
-
-@pytest.fixture(scope="module")
-def head():
-    return HeadModel("anna", small_head())
 
 
 @pytest.fixture(scope="module")

@@ -8,29 +8,16 @@ import pytest
 import torch
 
 from avatars.viewer.clips import clip_of, own_clip
-from avatars.viewer.models import BodyModel, HeadModel
 from avatars.viewer.moving_glb import byte_shares, moving_glb
 from avatars.viewer.reels import SPARE, STRAYED, WINDOW, Reel
 from avatars.viewer.shown import Meshed
 from avatars.viewer.state import BONES, EXACT, NORMALS, OWN, PLAIN, Display
-from tests.avatars.small_avatar import small_avatar
-from tests.avatars.small_head import small_head
 from tests.avatars.tiny_bvh import write_bvh
 from tests.avatars.viewer.gltf_reader import Glb
 
 CELLS = 40
 NEAR = 1e-3
 """Metres by which a browser's picture may differ."""
-
-
-@pytest.fixture(scope="module")
-def body():
-    return BodyModel("bob", small_avatar())
-
-
-@pytest.fixture(scope="module")
-def head():
-    return HeadModel("anna", small_head())
 
 
 @pytest.fixture(scope="module")
